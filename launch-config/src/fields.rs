@@ -1,0 +1,277 @@
+//! Reads a mapping key by key and keeps every problem, so that one report shows all.
+
+use serde_json::{Map, Value};
+
+use crate::load::{Problem, Severity};
+
+/// Problems found so far, shared by all mappings of one document.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn error(&mut self, path: &str, message: String, hint: Option<String>) {
+        let path = path.to_owned();
+        self.0.push(Problem {
+            path,
+            line: None,
+            column: None,
+            message,
+            hint,
+            severity: Severity::Error,
+        });
+    }
+
+    fn warning(&mut self, path: &str, message: String, hint: Option<String>) {
+        let path = path.to_owned();
+        let severity = Severity::Warning;
+        self.0.push(Problem {
+            path,
+            line: None,
+            column: None,
+            message,
+            hint,
+            severity,
+        });
+    }
+}
+
+/// What an unknown key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Error,
+    Warning,
+}
+
+/// One mapping of a document, at a path.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    map: Option<&'a Map<String, Value>>,
+    path: String,
+    known: &'static [&'static str],
+}
+
+/// A value as error messages name it.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Opens `value` as a mapping and reports keys that are not `known`.
+    ///
+    /// `null` is an empty mapping, as in the Python agent.
+    pub(crate) fn open(
+        value: Option<&'a Value>,
+        path: &str,
+        known: &'static [&'static str],
+        unknown: Unknown,
+        problems: &mut Problems,
+    ) -> Self {
+        let map = match value {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(other) => {
+                problems.error(
+                    path,
+                    format!("expected a mapping, found {}", kind(other)),
+                    None,
+                );
+                None
+            }
+        };
+        let fields = Self {
+            map,
+            path: path.to_owned(),
+            known,
+        };
+        fields.report_unknown(unknown, problems);
+        fields
+    }
+
+    fn report_unknown(&self, unknown: Unknown, problems: &mut Problems) {
+        let keys = self.map.into_iter().flat_map(Map::keys);
+        for key in keys.filter(|key| !self.known.contains(&key.as_str())) {
+            let hint = nearest(key, self.known).map(|near| format!("did you mean `{near}`?"));
+            let message = format!("unknown key `{key}`");
+            match unknown {
+                Unknown::Error => problems.error(&self.at(key), message, hint),
+                Unknown::Warning => problems.warning(&self.at(key), message, hint),
+            }
+        }
+    }
+
+    /// The path of one of its keys.
+    pub(crate) fn at(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// The value of a key, `null` counting as absent.
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
+        debug_assert!(self.known.contains(&key), "`{key}` is not listed as known");
+        self.map?.get(key).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, key: &str, expected: &str, found: &Value, problems: &mut Problems) {
+        let message = format!("expected {expected}, found {}", kind(found));
+        problems.error(&self.at(key), message, None);
+    }
+
+    /// A text.
+    pub(crate) fn text(&self, key: &str, problems: &mut Problems) -> Option<String> {
+        match self.get(key)? {
+            Value::String(text) => Some(text.clone()),
+            other => {
+                self.wrong(key, "a text", other, problems);
+                None
+            }
+        }
+    }
+
+    /// A text that parses to `T`.
+    pub(crate) fn parsed<T>(&self, key: &str, problems: &mut Problems) -> Option<T>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let text = self.text(key, problems)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                problems.error(&self.at(key), error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// A whole number; a text of digits counts, as in the Python agent's schema.
+    pub(crate) fn integer(&self, key: &str, problems: &mut Problems) -> Option<i64> {
+        let value = self.get(key)?;
+        let number = match value {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong(key, "a whole number", value, problems);
+        }
+        number
+    }
+
+    /// A boolean; `"true"` and `"false"` count and mean what they say.
+    pub(crate) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
+        let value = self.get(key)?;
+        match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) if text == "true" => Some(true),
+            Value::String(text) if text == "false" => Some(false),
+            other => {
+                self.wrong(key, "true or false", other, problems);
+                None
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<String>> {
+        let value = self.get(key)?;
+        let Value::Array(items) = value else {
+            self.wrong(key, "a list of texts", value, problems);
+            return None;
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Value::String(text) => texts.push(text.clone()),
+                Value::Number(number) => texts.push(number.to_string()),
+                other => self.wrong(&format!("{key}[{index}]"), "a text", other, problems),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A mapping, as it is.
+    pub(crate) fn mapping(
+        &self,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<&'a Map<String, Value>> {
+        match self.get(key)? {
+            Value::Object(map) => Some(map),
+            other => {
+                self.wrong(key, "a mapping", other, problems);
+                None
+            }
+        }
+    }
+
+    /// One word of a list.
+    pub(crate) fn one_of(
+        &self,
+        key: &str,
+        words: &'static [&'static str],
+        problems: &mut Problems,
+    ) -> Option<&'static str> {
+        let text = self.text(key, problems)?;
+        let word = words.iter().copied().find(|word| *word == text);
+        if word.is_none() {
+            let hint = nearest(&text, words).map(|near| format!("did you mean `{near}`?"));
+            let message = format!("expected one of {}, found `{text}`", words.join(", "));
+            problems.error(&self.at(key), message, hint);
+        }
+        word
+    }
+}
+
+/// The known word closest to `word`, if it is close enough to be meant.
+pub(crate) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let plain = |text: &str| text.to_lowercase().replace('_', "-");
+    let word = plain(word);
+    known
+        .iter()
+        .map(|candidate| (distance(&word, &plain(candidate)), *candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edits (insert, delete, replace) between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_the_one_meant() {
+        let known = ["build-context-store", "builder", "queues"];
+        assert_eq!(
+            nearest("build_context_store", &known),
+            Some("build-context-store")
+        );
+        assert_eq!(nearest("quees", &known), Some("queues"));
+        assert_eq!(nearest("environment", &known), None);
+    }
+}

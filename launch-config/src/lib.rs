@@ -1,0 +1,37 @@
+//! The vocabulary of Launch.
+//!
+//! Every crate of the workspace speaks in these types, and outsiders who read a
+//! launch queue or an agent file can use them alone: no async, no network, no
+//! clock. A value that exists has been checked.
+//!
+//! | module | what it names |
+//! | --- | --- |
+//! | [`agent`] | the agent file (`launch-config.yaml`) |
+//! | [`env`] | the environment every run gets |
+//! | [`spec`] | the run spec a queue carries; [`source`] where its code is |
+//! | [`image`] | image references, digests, pinned images |
+//! | [`id`] | jobs, attempts and the names derived from them |
+//! | [`outcome`] | stages, and why a job ended |
+//! | [`secret`] | values that never print |
+//! | [`load`] | files and text to the types above, with every problem in one report |
+//!
+//! ```
+//! use launch_config::image::ImageRef;
+//!
+//! let image: ImageRef = "localhost:5000/team/iris:v1".parse()?;
+//! assert_eq!(image.repository(), "team/iris");
+//! assert!("Team/Iris".parse::<ImageRef>().is_err());
+//! # Ok::<(), launch_config::image::ParseImageError>(())
+//! ```
+
+pub mod agent;
+pub mod env;
+mod fields;
+pub mod id;
+pub mod image;
+pub mod load;
+pub mod outcome;
+mod python_json;
+pub mod secret;
+pub mod source;
+pub mod spec;
