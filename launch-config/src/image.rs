@@ -213,11 +213,14 @@ impl ImageRef {
 
     /// The same repository, pinned to `digest` (the tag is dropped).
     pub fn pin(&self, digest: Digest) -> PinnedImage {
-        PinnedImage(Self {
-            tag: None,
-            digest: Some(digest),
-            ..self.clone()
-        })
+        PinnedImage {
+            image: Self {
+                tag: None,
+                digest: Some(digest),
+                ..self.clone()
+            },
+            digest,
+        }
     }
 }
 
