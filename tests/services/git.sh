@@ -94,15 +94,23 @@ start_ssh() {
     configure_sshd "$port"
     spawn sshd "$(command -v sshd)" -D -e -f "$DIR/sshd_config"
     until_true 20 "sshd" port_open "$port"
+    logs_in "$user" "$port" || skip "sshd does not let \`$user\` in: $(tail -n 1 "$DIR/ssh.log")"
     provide LAUNCH_TEST_GIT_SSH "ssh://$user@127.0.0.1:$port$REPOSITORIES/sample.git"
     provide LAUNCH_TEST_GIT_SSH_KEY "$DIR/client_key"
     provide LAUNCH_TEST_GIT_SSH_KNOWN_HOSTS "$DIR/known_hosts"
+}
+
+# An account without a login shell, for one, cannot.
+logs_in() {
+    ssh -F none -i "$DIR/client_key" -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=10 \
+        -o UserKnownHostsFile="$DIR/known_hosts" -p "$2" "$1@127.0.0.1" true >"$DIR/ssh.log" 2>&1
 }
 
 # The system directories hold sshd, and are not on everybody's PATH.
 need_sshd() {
     PATH=$PATH:/usr/sbin:/sbin
     need sshd openssh-server
+    need ssh openssh-client
     if [ "$(id -u)" = 0 ]; then mkdir -p /run/sshd; fi
 }
 

@@ -22,7 +22,7 @@ compile() {
     need_source
     need go golang-go
     GO111MODULE=off GOPATH=$(dpkg -L "$PACKAGE" | sed -n 's#/src$##p' | head -n 1) \
-        GOCACHE=$DIR/go-cache GOFLAGS= go build -o "$1.part" "$ORACLE" >"$DIR/go.log" 2>&1 ||
+        GOCACHE=$DIR/go-cache GOFLAGS="" go build -o "$1.part" "$ORACLE" >"$DIR/go.log" 2>&1 ||
         fail "the oracle does not compile: $(tail -n 3 "$DIR/go.log")"
     mv "$1.part" "$1"
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What every part of the test surroundings shares; sourced by its neighbours.
 #
 # A part is a script `NAME.sh start|stop DIR`. `start` leaves in DIR:
