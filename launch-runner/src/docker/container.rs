@@ -1,0 +1,259 @@
+//! What a request means to the engine, and what the engine says of a container.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::Docker;
+use bollard::errors::Error as EngineError;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
+    HostConfigLogConfig,
+};
+use bollard::query_parameters::InspectContainerOptions;
+use launch_config::id::RunKey;
+use launch_config::secret::Secret;
+
+use super::failure::{absent_is_none, answered};
+use super::image::is_init;
+use super::options::ContainerOptions;
+use crate::run::{RunEnd, RunRequest};
+
+/// The label with the job's id.
+pub const JOB_LABEL: &str = "launch.job";
+/// The label with the number of the attempt.
+pub const ATTEMPT_LABEL: &str = "launch.attempt";
+/// The label with the name of the agent.
+pub const OWNER_LABEL: &str = "launch.owner";
+
+/// The labels of everything that belongs to a run.
+pub(super) fn labels_of(key: &RunKey, owner: &str) -> HashMap<String, String> {
+    HashMap::from([
+        (JOB_LABEL.to_owned(), key.job.to_string()),
+        (ATTEMPT_LABEL.to_owned(), key.attempt.to_string()),
+        (OWNER_LABEL.to_owned(), owner.to_owned()),
+    ])
+}
+
+/// The run that labels name, if they name one.
+pub(super) fn key_of(labels: &HashMap<String, String>) -> Option<RunKey> {
+    let job = labels.get(JOB_LABEL)?.parse().ok()?;
+    Some(RunKey::new(job, labels.get(ATTEMPT_LABEL)?.parse().ok()?))
+}
+
+/// The container for a request. Pure; `image_has_init` says what its own entry point is.
+pub(super) fn body(
+    request: &RunRequest,
+    image: &str,
+    options: ContainerOptions,
+    owner: &str,
+    image_has_init: bool,
+) -> ContainerCreateBody {
+    let ContainerOptions {
+        mut host,
+        env,
+        workdir,
+        ..
+    } = options;
+    let brings_init = if request.command.is_empty() {
+        image_has_init
+    } else {
+        is_init(&request.command)
+    };
+    // Process 1 ignores signals it has no handler for: without an init, most programs
+    // would not hear that they should end. A second init would only be in the way.
+    host.init = Some(!brings_init);
+    // The outcome must be there after the end, also for somebody who comes later.
+    host.auto_remove = Some(false);
+    host.log_config = Some(log_config());
+    let mut labels: HashMap<_, _> = request.labels.clone().into_iter().collect();
+    labels.extend(labels_of(&request.key, owner));
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: non_empty(&request.command),
+        cmd: non_empty(&request.args),
+        env: Some(environment(&request.env, &env)),
+        working_dir: workdir,
+        labels: Some(labels),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Logs that can be read back, whatever the engine's default is. `local` keeps bytes
+/// that are not UTF-8, which `json-file` does not. One file as large as it takes: what a
+/// rotation drops would be missing from the run's output.
+fn log_config() -> HostConfigLogConfig {
+    let config = [("max-size", "1t"), ("max-file", "1"), ("compress", "false")];
+    HostConfigLogConfig {
+        typ: Some("local".to_owned()),
+        config: Some(
+            config
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        ),
+    }
+}
+
+fn non_empty(words: &[String]) -> Option<Vec<String>> {
+    (!words.is_empty()).then(|| words.to_vec())
+}
+
+/// The variables of the run; those of the queue's arguments win.
+fn environment(run: &BTreeMap<String, Secret>, queue: &BTreeMap<String, Secret>) -> Vec<String> {
+    let run = run.iter().filter(|(name, _)| !queue.contains_key(*name));
+    run.chain(queue)
+        .map(|(name, value)| format!("{name}={}", value.expose()))
+        .collect()
+}
+
+/// Where a container stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stand {
+    /// Made, not started.
+    Created,
+    /// Alive, or nearly.
+    Running {
+        /// Frozen; it must be thawed before it can hear a signal.
+        paused: bool,
+    },
+    /// Its program ended so.
+    Ended(RunEnd),
+}
+
+/// Asks the engine for a container by name.
+pub(super) async fn inspect(
+    docker: &Docker,
+    name: &str,
+) -> Result<Option<ContainerInspectResponse>, EngineError> {
+    absent_is_none(answered(docker.inspect_container(name, None::<InspectContainerOptions>)).await)
+}
+
+/// What the engine says of a container's state.
+pub(super) fn stand(container: &ContainerInspectResponse) -> Stand {
+    use ContainerStateStatusEnum as Engine;
+    let state = container.state.clone().unwrap_or_default();
+    match state.status {
+        Some(Engine::CREATED) => Stand::Created,
+        Some(Engine::EXITED | Engine::DEAD | Engine::REMOVING) => {
+            Stand::Ended(end(&state, container))
+        }
+        Some(Engine::PAUSED) => Stand::Running { paused: true },
+        _ => Stand::Running {
+            paused: state.paused.unwrap_or_default(),
+        },
+    }
+}
+
+fn end(state: &ContainerState, container: &ContainerInspectResponse) -> RunEnd {
+    let code = state
+        .exit_code
+        .and_then(|code| i32::try_from(code).ok())
+        .unwrap_or(255);
+    let mut end = RunEnd::of_exit_code(code);
+    if state.oom_killed == Some(true) && code != 0 {
+        let limit = container
+            .host_config
+            .as_ref()
+            .and_then(|host| host.memory)
+            .unwrap_or(0);
+        let limit = if limit > 0 {
+            format!(" (its limit is {} MiB)", limit >> 20)
+        } else {
+            String::new()
+        };
+        end.message = format!("the program ran out of memory{limit}; {}", end.message);
+    }
+    if let Some(error) = state
+        .error
+        .as_deref()
+        .filter(|error| !error.trim().is_empty())
+    {
+        end.message = format!("{}; the engine says: {}", end.message, error.trim());
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use launch_config::outcome::Reason;
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::Workload;
+
+    fn request() -> RunRequest {
+        let image = Workload::Image {
+            image: "train:1".parse().unwrap(),
+            pull: None,
+        };
+        RunRequest::new(RunKey::new("Job=".parse().unwrap(), 2), image)
+    }
+
+    fn body_of(request: &RunRequest, has_init: bool) -> ContainerCreateBody {
+        let options = ContainerOptions::of(&request.resource_args).unwrap();
+        body(request, "train:1", options, "agent-1", has_init)
+    }
+
+    #[test]
+    fn an_empty_command_keeps_the_entry_point_of_the_image() {
+        let body = body_of(&request().with_args(["--lr", "1"]), false);
+        assert_eq!(
+            (body.entrypoint, body.cmd),
+            (None, Some(vec!["--lr".into(), "1".into()]))
+        );
+        let body = body_of(&request().with_command(["python", "t.py"]), false);
+        assert_eq!((body.entrypoint.unwrap().len(), body.cmd), (2, None));
+    }
+
+    #[test]
+    fn variables_of_the_queue_win() {
+        let request = request()
+            .with_env("A", "run")
+            .with_env("B", "run")
+            .with_resource_args(json!({"env": ["A=queue"]}));
+        let mut env = body_of(&request, false).env.unwrap();
+        env.sort();
+        assert_eq!(env, ["A=queue", "B=run"]);
+    }
+
+    #[test]
+    fn our_labels_win_and_read_back() {
+        let request = request()
+            .with_label(JOB_LABEL, "forged")
+            .with_label("team", "red");
+        let labels = body_of(&request, false).labels.unwrap();
+        assert_eq!(key_of(&labels), Some(request.key));
+        assert_eq!(
+            (labels["team"].as_str(), labels[OWNER_LABEL].as_str()),
+            ("red", "agent-1")
+        );
+    }
+
+    #[test]
+    fn one_init_is_enough() {
+        let init = |request: &RunRequest, image| body_of(request, image).host_config.unwrap().init;
+        assert_eq!(init(&request(), false), Some(true));
+        assert_eq!(init(&request(), true), Some(false));
+        assert_eq!(init(&request().with_command(["sh"]), true), Some(true));
+        assert_eq!(
+            init(&request().with_command(["/usr/bin/tini", "--"]), false),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn running_out_of_memory_is_said() {
+        let container = serde_json::from_value(json!({
+            "State": {"Status": "exited", "ExitCode": 137, "OOMKilled": true, "Error": ""},
+            "HostConfig": {"Memory": 64 << 20}
+        }));
+        let Stand::Ended(end) = stand(&container.unwrap()) else {
+            panic!("it has ended")
+        };
+        assert_eq!(end.reason, Reason::Failed { code: 137 });
+        assert!(
+            end.message.contains("out of memory (its limit is 64 MiB)"),
+            "{}",
+            end.message
+        );
+    }
+}
