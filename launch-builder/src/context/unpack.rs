@@ -1,0 +1,133 @@
+//! The way back: an archive of ours to a tree on disk.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use tar::{Archive, Entry, EntryType};
+
+use super::root::to_path;
+use super::stream::Sink;
+use super::tree::Tree;
+use crate::error::Error;
+
+const CHUNK: usize = 128 * 1024;
+
+/// What [`unpack`] wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// Files and links, without directories.
+    pub files: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+}
+
+/// Unpacks a tar or tar.gz archive into a directory, which has to be there.
+///
+/// Files get mode 0644 or 0755 by the owner's executable bit, directories 0755, whatever the
+/// umask; times and owners are not restored. Symbolic links are restored as they are,
+/// wherever they point, but nothing is ever written through one. On an error, what was
+/// written so far stays.
+///
+/// # Errors
+/// [`Error::Archive`] for an entry with an absolute name, a `..`, a link above it, or that
+/// is there already, and for one that is neither file, directory nor symbolic link;
+/// [`Error::NotADirectory`]; [`Error::Write`]; [`Error::Io`] if the archive cannot be read.
+pub fn unpack(archive: impl Read, directory: impl AsRef<Path>) -> Result<Unpacked, Error> {
+    let mut archive = BufReader::with_capacity(CHUNK, archive);
+    let mut tree = Tree::new(directory.as_ref())?;
+    let is_gzip = archive.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    if is_gzip {
+        unpack_tar(MultiGzDecoder::new(archive), &mut tree)
+    } else {
+        unpack_tar(archive, &mut tree)
+    }
+}
+
+fn unpack_tar(archive: impl Read, tree: &mut Tree) -> Result<Unpacked, Error> {
+    let mut unpacked = Unpacked::default();
+    let mut buffer = vec![0; CHUNK];
+    for entry in Archive::new(archive).entries()? {
+        unpack_entry(&mut entry?, tree, &mut buffer, &mut unpacked)?;
+    }
+    Ok(unpacked)
+}
+
+fn unpack_entry(
+    entry: &mut Entry<'_, impl Read>,
+    tree: &mut Tree,
+    buffer: &mut [u8],
+    unpacked: &mut Unpacked,
+) -> Result<(), Error> {
+    let name = entry.path_bytes().into_owned();
+    let refuse = |why| Error::Archive {
+        entry: to_path(&name).display().to_string(),
+        why,
+    };
+    let kind = entry.header().entry_type();
+    if kind == EntryType::XGlobalHeader {
+        return Ok(());
+    }
+    let path = clean(&name).map_err(refuse)?;
+    if path.is_empty() {
+        return if kind.is_dir() {
+            Ok(())
+        } else {
+            Err(refuse("is the root"))
+        };
+    }
+    tree.make_above(&path)?;
+    match kind {
+        EntryType::Directory => return tree.directory(&path),
+        EntryType::Symlink => {
+            let target = entry
+                .link_name_bytes()
+                .ok_or_else(|| refuse("is a link to nothing"))?;
+            tree.link(&path, &target)?;
+        }
+        EntryType::Regular | EntryType::Continuous => {
+            let executable = entry.header().mode()? & 0o100 != 0;
+            tree.open(&path, executable, entry.size())?;
+            unpacked.bytes += copy(entry, tree, buffer)?;
+            tree.close()?;
+        }
+        _ => return Err(refuse("is neither file, directory nor symbolic link")),
+    }
+    unpacked.files += 1;
+    Ok(())
+}
+
+fn copy(entry: &mut impl Read, tree: &mut Tree, buffer: &mut [u8]) -> Result<u64, Error> {
+    let mut bytes = 0;
+    loop {
+        match entry.read(buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => {
+                tree.data(&buffer[..count])?;
+                bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The path of an entry without `.` and doubled or trailing slashes.
+fn clean(name: &[u8]) -> Result<Vec<u8>, &'static str> {
+    if name.starts_with(b"/") {
+        return Err("has an absolute name");
+    }
+    if name.contains(&0) {
+        return Err("has a NUL in its name");
+    }
+    let mut parts = Vec::new();
+    for part in name.split(|b| *b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err("leads out of the directory"),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join(&b'/'))
+}
