@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Three real registries on loopback, plain http: open, with basic auth, and with
-# bearer tokens from a small token service whose signatures the registry checks.
+# bearer tokens from a small token service whose signatures the registry checks
+# (anonymous clients may pull what is below `public/`).
 set -euo pipefail
 . "$(dirname "$0")/part.sh"
 
@@ -12,6 +13,7 @@ start() {
     start_open
     start_basic
     start_token
+    need skopeo skopeo # an independent reader of what was pushed
 }
 
 stop() { stop_spawned; }

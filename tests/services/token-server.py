@@ -1,7 +1,7 @@
 """A registry token service: the Distribution token protocol, for tests.
 
-Standard library only; `openssl` signs. Anonymous clients may pull, the one user
-may do everything, anyone else is refused. `GET /token` is the docker protocol,
+Standard library only; `openssl` signs. The one user may do everything; anonymous
+clients may pull what is below `public/`; a wrong password is refused. `GET /token` is the docker protocol,
 `POST /token` the OAuth2 form of it (grants `password` and `refresh_token`).
 """
 
@@ -41,9 +41,13 @@ def granted(scopes, user):
         kind, _, rest = scope.partition(":")
         name, _, actions = rest.rpartition(":")
         wanted = actions.split(",")
-        allowed = wanted if user else [action for action in wanted if action == "pull"]
+        allowed = wanted if user else [action for action in wanted if is_public(name, action)]
         access.append({"type": kind, "name": name, "actions": allowed})
     return access
+
+
+def is_public(name, action):
+    return name.startswith("public/") and action == "pull"
 
 
 def answer(scopes, user, offline):
