@@ -238,28 +238,46 @@ pub fn mapping_text(origin: &str, text: &str) -> Result<Value, Report> {
     Err(Report::new(origin, text, problems.0))
 }
 
+/// Shows a value as YAML, for people.
+pub fn to_yaml(value: &Value) -> String {
+    // Values made of JSON can all be written; the Debug form is better than a panic.
+    serde_yaml::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
+}
+
+/// Text that starts as JSON and does not come from a YAML file is judged as JSON, whose
+/// rules are stricter: `{"a": }` is a mistake, and in YAML it is not.
 fn parse(origin: &str, text: &str) -> Result<Value, Report> {
+    let is_yaml = [".yaml", ".yml"].iter().any(|end| origin.ends_with(end));
+    if !is_yaml && text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| {
+            let place = Some((error.line(), error.column()));
+            syntax_error(origin, text, place, &error.to_string())
+        });
+    }
     serde_yaml::from_str(text).map_err(|error| {
         let place = error.location().map(|at| (at.line(), at.column()));
-        let message = error.to_string();
-        // The place stands in front of the quoted line already.
-        let message = message
-            .split(" at line ")
-            .next()
-            .unwrap_or(&message)
-            .to_owned();
-        let (line, column) = place.unzip();
-        let (path, hint, severity) = (String::new(), None, Severity::Error);
-        let problem = Problem {
-            path,
-            line,
-            column,
-            message,
-            hint,
-            severity,
-        };
-        Report::new(origin, text, vec![problem])
+        syntax_error(origin, text, place, &error.to_string())
     })
+}
+
+fn syntax_error(origin: &str, text: &str, place: Option<(usize, usize)>, message: &str) -> Report {
+    // The place stands in front of the quoted line already.
+    let message = message
+        .split(" at line ")
+        .next()
+        .unwrap_or(message)
+        .to_owned();
+    let (line, column) = place.unzip();
+    let (path, hint, severity) = (String::new(), None, Severity::Error);
+    let problem = Problem {
+        path,
+        line,
+        column,
+        message,
+        hint,
+        severity,
+    };
+    Report::new(origin, text, vec![problem])
 }
 
 fn checked<T>(

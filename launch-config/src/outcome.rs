@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::PinnedImage;
+use crate::image::ImageRef;
 
 /// The stages every job passes, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Stage {
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -146,9 +146,10 @@ pub struct Outcome {
     /// The last lines of the log, oldest first.
     #[serde(default)]
     pub log_tail: Vec<String>,
-    /// The image that ran.
+    /// The image that ran: by digest if it came from a registry, by tag if it was built
+    /// where it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<PinnedImage>,
+    pub image: Option<ImageRef>,
 }
 
 impl Outcome {
@@ -187,7 +188,7 @@ impl Outcome {
 
     /// Names the image that ran.
     #[must_use]
-    pub fn with_image(mut self, image: Option<PinnedImage>) -> Self {
+    pub fn with_image(mut self, image: Option<ImageRef>) -> Self {
         self.image = image;
         self
     }

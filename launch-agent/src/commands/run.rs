@@ -1,0 +1,97 @@
+//! `run`: the agent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use launch_config::id::QueueName;
+
+use super::spec::BuilderArg;
+use crate::app::App;
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::service::{Plan, Service};
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+
+/// Poll queues and run their jobs until told to stop.
+///
+/// SIGINT or SIGTERM: lease nothing new and let work finish for the grace period; what is
+/// left then goes on without the agent, and the next one finds it again. A second signal
+/// cancels the runs.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A queue to poll; more than one by repeating it
+    #[arg(short = 'q', long = "queue", value_name = "QUEUE")]
+    queues: Vec<QueueName>,
+    /// The user or team that owns the queues
+    #[arg(short = 'e', long)]
+    entity: Option<String>,
+    /// How many jobs at once; -1 has no limit
+    #[arg(short = 'j', long, value_name = "N", allow_negative_numbers = true)]
+    max_jobs: Option<i64>,
+    /// The agent's configuration [default: ~/.config/wandb/launch-config.yaml]
+    #[arg(short = 'c', long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Say more; twice for everything
+    #[arg(short = 'v', action = clap::ArgAction::Count)]
+    pub(crate) verbose_too: u8,
+    #[command(flatten)]
+    builder: BuilderArg,
+    /// End with 0 when the queues are empty and every job has ended
+    #[arg(long)]
+    drain: bool,
+    /// Seconds that work may go on after the first signal
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    grace: u64,
+}
+
+impl Run {
+    pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
+        let mut settings = Settings::resolve(global, self.config.as_deref())?;
+        settings.builder = self.builder.builder;
+        settings.config.max_jobs = match self.max_jobs {
+            Some(number) if number < -1 || number == 0 => {
+                return Err(Failure::usage(format!(
+                    "`--max-jobs {number}`: expected a number of jobs or -1"
+                )));
+            }
+            given => given.or(settings.config.max_jobs),
+        };
+        if self.entity.is_some() {
+            settings.config.entity = self.entity;
+        }
+        let queues = if self.queues.is_empty() {
+            settings.queues()
+        } else {
+            self.queues
+        };
+        let slots = settings.config.slots();
+        let slots = if settings.config.max_jobs == Some(-1) {
+            None
+        } else {
+            slots
+        };
+        let grace = Duration::from_secs(self.grace);
+        let plan = Plan {
+            queues,
+            slots,
+            drain: self.drain,
+            grace,
+        };
+        let shutdown = Shutdown::listen(|text| tracing::info!("{text}"))?;
+        let app = Arc::new(App::build(settings).await?);
+        tracing::info!(queues = ?plan.queues.iter().map(QueueName::as_str).collect::<Vec<_>>(), slots = ?plan.slots, worker = %app.worker, "agent starts");
+        let tally = Service::start(app, plan, shutdown).await?.run().await?;
+        tracing::info!(
+            succeeded = tally.succeeded,
+            failed = tally.failed,
+            left = tally.left,
+            lost = tally.lost,
+            "agent ends"
+        );
+        Ok(Exit::Done)
+    }
+}

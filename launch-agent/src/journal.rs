@@ -1,0 +1,216 @@
+//! What this host has in flight, kept through a crash.
+//!
+//! Every agent process has a directory of its own, locked for as long as it lives. A
+//! starting agent takes over the directories whose lock is free: their owners are dead.
+//! An entry is written before a job's first side effect and removed after its last, so a
+//! job is either in a journal or needs nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use launch_config::id::RunKey;
+use launch_queue::job::{Hold, Job};
+use launch_runner::run::RunHandle;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{private_dir, write_atomically};
+
+/// The version of an entry; a newer one is left alone.
+const VERSION: u32 = 1;
+
+/// One job in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    version: u32,
+    /// The job, spec included, so that it can go on without asking the queue.
+    pub(crate) job: Job,
+    /// The proof of holding it.
+    pub(crate) hold: Hold,
+    /// The run, once it was submitted.
+    pub(crate) handle: Option<RunHandle>,
+}
+
+impl Entry {
+    pub(crate) fn new(job: Job, hold: Hold) -> Self {
+        Self {
+            version: VERSION,
+            job,
+            hold,
+            handle: None,
+        }
+    }
+
+    pub(crate) fn key(&self) -> RunKey {
+        self.job.run_key()
+    }
+}
+
+/// The journal of one agent process, alive or dead; locked while this value lives.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    directory: PathBuf,
+    _lock: fs_err::File,
+}
+
+impl Journal {
+    /// Opens the journal of this process under `agents`, making it.
+    pub(crate) fn create(agents: &Path, name: &str) -> io::Result<Self> {
+        let directory = agents.join(name);
+        private_dir(&directory.join("journal"))?;
+        Self::lock(directory)?
+            .ok_or_else(|| io::Error::other(format!("agent `{name}` runs already")))
+    }
+
+    /// The journals under `agents` whose owners are dead, with what they hold.
+    pub(crate) fn orphans(agents: &Path) -> io::Result<Vec<(Self, Vec<Entry>)>> {
+        let mut orphans = Vec::new();
+        for entry in fs_err::read_dir(agents)? {
+            let directory = entry?.path();
+            if !directory.join("journal").is_dir() {
+                continue;
+            }
+            if let Some(journal) = Self::lock(directory)? {
+                let entries = journal.entries()?;
+                orphans.push((journal, entries));
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// Locks a directory, unless a living process has it.
+    fn lock(directory: PathBuf) -> io::Result<Option<Self>> {
+        let path = directory.join("lock");
+        let file = match fs_err::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+        {
+            Ok(file) => file,
+            // Its owner ended well between our look and this line, and took it away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self {
+                directory,
+                _lock: file,
+            })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn path(&self, key: &RunKey) -> PathBuf {
+        let name = launch_runner::run::run_name(key);
+        self.directory.join("journal").join(format!("{name}.json"))
+    }
+
+    /// Keeps an entry; when this returns, a crash does not lose it.
+    pub(crate) fn keep(&self, entry: &Entry) -> io::Result<()> {
+        write_atomically(&self.path(&entry.key()), &serde_json::to_vec(entry)?)
+    }
+
+    /// Forgets an entry; forgetting it twice is fine.
+    pub(crate) fn forget(&self, key: &RunKey) -> io::Result<()> {
+        match fs_err::remove_file(self.path(key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The entries there are. One that cannot be read is set aside, for a person.
+    fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for file in fs_err::read_dir(self.directory.join("journal"))? {
+            let path = file?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            match serde_json::from_slice::<Entry>(&fs_err::read(&path)?) {
+                Ok(entry) if entry.version <= VERSION => entries.push(entry),
+                Ok(_) => {
+                    tracing::warn!(path = %path.display(), "journal entry of a newer version left alone")
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "unreadable journal entry set aside");
+                    fs_err::rename(&path, path.with_extension("unreadable"))?;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The name of the agent whose journal this is.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.directory.file_name().and_then(|name| name.to_str())
+    }
+}
+
+impl Drop for Journal {
+    /// An empty journal goes with its owner; one with entries stays for the next start.
+    fn drop(&mut self) {
+        let is_empty = fs_err::remove_dir(self.directory.join("journal")).is_ok();
+        if is_empty && let Err(error) = fs_err::remove_dir_all(&self.directory) {
+            tracing::debug!(%error, "journal directory stays");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(id: &str) -> Entry {
+        let (queue, id) = ("default".parse().unwrap(), id.parse().unwrap());
+        let job = Job::new(id, queue, Default::default(), 0, json!({"uri": "/x"}));
+        let hold = Hold {
+            job: job.id.clone(),
+            fence: 7,
+        };
+        Entry::new(job, hold)
+    }
+
+    #[test]
+    fn only_the_journals_of_the_dead_are_taken_over() {
+        let agents = tempfile::tempdir().unwrap();
+        let alive = Journal::create(agents.path(), "a").unwrap();
+        alive.keep(&entry("j1")).unwrap();
+        assert!(Journal::orphans(agents.path()).unwrap().is_empty());
+        assert!(
+            Journal::create(agents.path(), "a").is_err(),
+            "one process, one journal"
+        );
+        drop(alive);
+        let orphans = Journal::orphans(agents.path()).unwrap();
+        assert_eq!(orphans[0].1, [entry("j1")]);
+        assert!(
+            Journal::orphans(agents.path()).unwrap().is_empty(),
+            "held by us now"
+        );
+    }
+
+    #[test]
+    fn an_unreadable_entry_is_set_aside_and_the_rest_is_read() {
+        let agents = tempfile::tempdir().unwrap();
+        let journal = Journal::create(agents.path(), "a").unwrap();
+        journal.keep(&entry("j1")).unwrap();
+        fs_err::write(journal.directory.join("journal/torn.json"), b"{\"ver").unwrap();
+        assert_eq!(journal.entries().unwrap().len(), 1);
+        assert!(journal.directory.join("journal/torn.unreadable").exists());
+    }
+
+    #[test]
+    fn a_closed_journal_leaves_nothing_unless_a_job_is_in_it() {
+        let agents = tempfile::tempdir().unwrap();
+        let journal = Journal::create(agents.path(), "a").unwrap();
+        journal.keep(&entry("j1")).unwrap();
+        journal.forget(&entry("j1").key()).unwrap();
+        journal.forget(&entry("j1").key()).unwrap();
+        drop(journal);
+        assert_eq!(fs_err::read_dir(agents.path()).unwrap().count(), 0);
+    }
+}

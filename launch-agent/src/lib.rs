@@ -1,0 +1,28 @@
+//! The Launch agent: composes the queue, builder, registry and runner crates into one
+//! program that takes a job from a queue to a finished run.
+//!
+//! The program is all there is to embed here; tools that want a layer depend on that
+//! layer's crate. What is stable: flags, `--output json`, [`exit`] codes. Text for people
+//! is not.
+
+mod app;
+mod choose;
+mod cli;
+mod clock;
+mod commands;
+mod console;
+mod contexts;
+pub mod exit;
+mod failure;
+mod journal;
+mod pipeline;
+mod printer;
+mod report;
+mod service;
+mod settings;
+mod shutdown;
+mod state;
+mod telemetry;
+mod worker;
+
+pub use cli::main;

@@ -1,0 +1,134 @@
+//! One job, one way: fetch → plan → build → push → submit → watch.
+//!
+//! Each stage consumes the value of the one before and returns the next; nothing is
+//! patched afterwards. Everything is repeatable: a job whose agent died goes through here
+//! again and meets the image that was built and the run that was submitted.
+
+mod image;
+mod prepare;
+mod run;
+
+pub(crate) use image::Flights;
+use launch_config::load::spec_value;
+use launch_config::outcome::{Outcome, Reason, Stage};
+use launch_config::spec::RunSpec;
+use launch_queue::job::Job;
+pub(crate) use prepare::{build_spec, local_name};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::exit::Exit;
+use crate::failure::{Failure, one_line};
+use crate::journal::{Entry, Journal};
+use crate::report::Progress;
+
+/// Why a job ends before its run does.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) outcome: Outcome,
+}
+
+impl Stop {
+    pub(crate) fn new(reason: Reason, stage: Stage, message: impl Into<String>) -> Self {
+        Self {
+            outcome: Outcome::new(reason, stage).with_message(message),
+        }
+    }
+
+    /// Ends a job with an error and its causes.
+    pub(crate) fn error(
+        reason: Reason,
+        stage: Stage,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Self {
+        Self::new(reason, stage, one_line(error))
+    }
+
+    #[must_use]
+    pub(crate) fn with_hint(mut self, hint: Option<&str>) -> Self {
+        self.outcome = self.outcome.with_hint(hint.map(str::to_owned));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_log_tail(mut self, lines: Vec<String>) -> Self {
+        self.outcome = self.outcome.with_log_tail(lines);
+        self
+    }
+
+    /// Ends a job because this program, or this machine, cannot do what it asks.
+    pub(crate) fn unsupported(stage: Stage, failure: &Failure) -> Self {
+        let is_asked_too_much = failure.exit == Exit::Usage;
+        let reason = if is_asked_too_much {
+            Reason::Refused
+        } else {
+            Reason::AgentFailed
+        };
+        Self::new(reason, stage, failure.chain.join(": ")).with_hint(failure.hint.as_deref())
+    }
+}
+
+/// One job on its way.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) progress: &'a Progress,
+    pub(crate) journal: &'a Journal,
+    /// Fires when somebody wants the job to end.
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Takes a job from its lease to its outcome.
+pub(crate) async fn run(task: &Task<'_>, entry: &mut Entry) -> Outcome {
+    match stages(task, entry).await {
+        Ok(outcome) => outcome,
+        Err(stop) => stop.outcome,
+    }
+}
+
+async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
+    let mut image = None;
+    let run = if let Some(handle) = &entry.handle {
+        run::attach(task, handle).await?
+    } else {
+        let spec = read_spec(task, &entry.job)?;
+        let early = async {
+            let fetched = prepare::fetch(task, &spec).await?;
+            let planned = prepare::plan(task, &spec, fetched, &entry.key()).await?;
+            image::provide(task, planned).await
+        };
+        // Everything until here may be dropped at any point.
+        let ready = tokio::select! {
+            ready = Box::pin(early) => ready?,
+            () = task.cancel.cancelled() => {
+                return Ok(Outcome::new(Reason::Cancelled, Stage::Build)
+                    .with_message("cancelled before it was submitted"));
+            }
+        };
+        image = ready.image().cloned();
+        let run = run::submit(task, &spec, &entry.job, ready).await?;
+        entry.handle = Some(run.handle().clone());
+        task.journal
+            .keep(entry)
+            .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Submit, &error))?;
+        run
+    };
+    Ok(run::watch(task, run).await.with_image(image))
+}
+
+fn read_spec(task: &Task<'_>, job: &Job) -> Result<RunSpec, Stop> {
+    let checked = spec_value("the run spec", &job.spec)
+        .map_err(|report| Stop::error(Reason::Refused, Stage::Plan, &report))?;
+    for problem in &checked.warnings.problems {
+        task.progress.warn(
+            Stage::Plan,
+            &format!("`{}`: {}", problem.path, problem.message),
+        );
+    }
+    let spec = checked.value;
+    if spec.source().is_none() {
+        let message = "the run spec names a W&B job artifact, which this version cannot fetch";
+        return Err(Stop::new(Reason::Refused, Stage::Plan, message));
+    }
+    Ok(spec)
+}

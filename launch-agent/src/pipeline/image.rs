@@ -1,0 +1,259 @@
+//! Find the image of a plan, or build and push it: the only branch of the flow.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use launch_builder::plan::Plan;
+use launch_builder::{BuildRequest, BuiltImage, Delivery};
+use launch_config::image::{Digest, ImageRef, PinnedImage};
+use launch_config::outcome::{Reason, Stage};
+use launch_registry::{PushEvent, PushEvents};
+use launch_runner::run::Workload;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::prepare::{Planned, stop, with_events};
+use super::{Stop, Task};
+use crate::choose::Choice;
+use crate::report::Row;
+
+/// A job that only has to be submitted.
+#[derive(Debug)]
+pub(super) struct Ready {
+    workload: Workload,
+    command: Vec<String>,
+    choice: Choice,
+}
+
+impl Ready {
+    pub(super) fn choice(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// The image it runs, if it is no process.
+    pub(super) fn image(&self) -> Option<&ImageRef> {
+        match &self.workload {
+            Workload::Image { image, .. } => Some(image),
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
+        (self.workload, self.command)
+    }
+}
+
+/// Builds of one tag happen one at a time: the second finds what the first built.
+#[derive(Debug, Default)]
+pub(crate) struct Flights(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Flights {
+    async fn board(&self, tag: &str) -> Option<OwnedSemaphorePermit> {
+        let flight = {
+            let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            flights.retain(|_, flight| Arc::strong_count(flight) > 1);
+            let fresh = || Arc::new(Semaphore::new(1));
+            Arc::clone(flights.entry(tag.to_owned()).or_insert_with(fresh))
+        };
+        flight.acquire_owned().await.ok()
+    }
+}
+
+/// Makes sure that a job can be submitted.
+pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, Stop> {
+    match planned {
+        Planned::Image {
+            image,
+            command,
+            choice,
+        } => {
+            skipped(task, "skipped: the job is an image");
+            ready(task, image, command, choice).await
+        }
+        Planned::Process {
+            directory,
+            command,
+            unchanged,
+            choice,
+        } => {
+            let why = if unchanged {
+                "skipped: context unchanged, and no image needed"
+            } else {
+                "skipped: no image needed"
+            };
+            skipped(task, why);
+            let workload = Workload::Tree(directory);
+            Ok(Ready {
+                workload,
+                command,
+                choice,
+            })
+        }
+        Planned::Build {
+            plan,
+            tree,
+            image,
+            choice,
+        } => {
+            let command = plan.entry_command().unwrap_or_default().to_vec();
+            let flight = task.app.flights.board(&image.to_string()).await;
+            let ready = if task.app.settings.config.destination().is_some() {
+                let pinned = in_registry(task, *plan, &image, &choice).await?;
+                ready(task, pinned.image().clone(), command, choice).await
+            } else {
+                let image = in_engine(task, *plan, &image, &choice).await?;
+                Ok(Ready {
+                    workload: Workload::Image { image, pull: None },
+                    command,
+                    choice,
+                })
+            };
+            drop((flight, tree));
+            ready
+        }
+    }
+}
+
+fn skipped(task: &Task<'_>, why: &str) {
+    task.progress.row(Row {
+        stage: Stage::Build,
+        took: Duration::ZERO,
+        result: why.to_owned(),
+    });
+}
+
+/// An image that its runner may have to pull.
+async fn ready(
+    task: &Task<'_>,
+    image: ImageRef,
+    command: Vec<String>,
+    choice: Choice,
+) -> Result<Ready, Stop> {
+    let credentials = task.app.registry.credentials(&image).await;
+    let pull = credentials
+        .map_err(|error| registry_stop(Stage::Plan, &error))?
+        .map(|credentials| (credentials.user, credentials.password));
+    Ok(Ready {
+        workload: Workload::Image { image, pull },
+        command,
+        choice,
+    })
+}
+
+/// No destination: the image stays with the engine that built it.
+async fn in_engine(
+    task: &Task<'_>,
+    plan: Plan,
+    image: &ImageRef,
+    choice: &Choice,
+) -> Result<ImageRef, Stop> {
+    let request = BuildRequest::new(plan, image.clone());
+    let work = async {
+        match build(task, request, choice).await? {
+            BuiltImage::Local {
+                image,
+                reused: true,
+                ..
+            } => {
+                let result = format!("skipped: `{image}` is there");
+                Ok((image, result))
+            }
+            BuiltImage::Local { image, .. } => {
+                let result = format!("image `{image}`");
+                Ok((image, result))
+            }
+            other => Err(unexpected(&other)),
+        }
+    };
+    task.progress.stage(Stage::Build, work).await
+}
+
+/// A destination: found there, or built and pushed.
+async fn in_registry(
+    task: &Task<'_>,
+    plan: Plan,
+    image: &ImageRef,
+    choice: &Choice,
+) -> Result<PinnedImage, Stop> {
+    let registry = &task.app.registry;
+    if let Some(digest) = find(task, image).await? {
+        skipped(task, &format!("skipped: `{image}` is there"));
+        return Ok(image.pin(digest));
+    }
+    // A build takes minutes; that the push is refused is known in one.
+    registry
+        .check(image)
+        .await
+        .map_err(|error| registry_stop(Stage::Push, &error))?;
+    let scratch = tempfile::tempdir()
+        .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Build, &error))?;
+    let layout = scratch.path().join("layout");
+    let request = BuildRequest::new(plan, image.clone()).with_delivery(Delivery::Layout(layout));
+    let work = async {
+        let built = build(task, request, choice).await?;
+        Ok((built, format!("image `{image}`")))
+    };
+    match task.progress.stage(Stage::Build, work).await? {
+        BuiltImage::Layout(layout) => push(task, layout, image).await,
+        BuiltImage::Pushed(pinned) => Ok(pinned),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn find(task: &Task<'_>, image: &ImageRef) -> Result<Option<Digest>, Stop> {
+    let found = task.app.registry.find(image).await;
+    found.map_err(|error| registry_stop(Stage::Build, &error))
+}
+
+async fn push(task: &Task<'_>, layout: PathBuf, image: &ImageRef) -> Result<PinnedImage, Stop> {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let events: PushEvents = Arc::new(move |event| drop(sender.send(event)));
+    let show = async {
+        while let Some(event) = receiver.recv().await {
+            match event {
+                PushEvent::Retry { what } => task.progress.warn(Stage::Push, &what),
+                PushEvent::Sent { digest, bytes } => task.progress.progress(format!(
+                    "{} {}",
+                    digest.short(),
+                    indicatif::HumanBytes(bytes)
+                )),
+                _ => {}
+            }
+        }
+    };
+    let work = async {
+        let push = async { task.app.registry.push(&layout, image, &{ events }).await };
+        let (pinned, ()) = tokio::join!(push, show);
+        let pinned = pinned.map_err(|error| registry_stop(Stage::Push, &error))?;
+        let result = pinned.to_string();
+        Ok((pinned, result))
+    };
+    task.progress.stage(Stage::Push, work).await
+}
+
+async fn build(
+    task: &Task<'_>,
+    request: BuildRequest,
+    choice: &Choice,
+) -> Result<BuiltImage, Stop> {
+    let builder = task
+        .app
+        .builder(choice.builder)
+        .map_err(|failure| Stop::unsupported(Stage::Build, &failure))?;
+    let built = with_events(task.progress, Stage::Build, async |events| {
+        builder.build(request, &events).await
+    });
+    built
+        .await
+        .map_err(|error| stop(Reason::BuildFailed, Stage::Build, &error))
+}
+
+fn registry_stop(stage: Stage, error: &launch_registry::Error) -> Stop {
+    Stop::error(Reason::PushFailed, stage, error).with_hint(error.hint())
+}
+
+fn unexpected(built: &BuiltImage) -> Stop {
+    let message = format!("the builder delivered where nobody asked it to: {built:?}");
+    Stop::new(Reason::AgentFailed, Stage::Build, message)
+}

@@ -1,0 +1,310 @@
+//! Fetch a source, plan what becomes of it.
+
+use std::path::PathBuf;
+
+use launch_builder::Error;
+use launch_builder::context::ContextOptions;
+use launch_builder::event::{Event, Events};
+use launch_builder::plan::{self, BuildSpec, Plan};
+use launch_builder::source::{FetchOptions, Fetched, SourceTree};
+use launch_config::id::RunKey;
+use launch_config::image::{Digest, ImageRef};
+use launch_config::outcome::{Reason, Stage};
+use launch_config::spec::{Resource, RunSpec};
+use tokio::sync::mpsc;
+
+use super::{Stop, Task};
+use crate::choose::{self, Choice};
+use crate::contexts::Known;
+use crate::report::Progress;
+
+/// What is to become of a job.
+#[derive(Debug)]
+pub(super) enum Planned {
+    /// It is an image already.
+    Image {
+        image: ImageRef,
+        command: Vec<String>,
+        choice: Choice,
+    },
+    /// It runs from its working copy.
+    Process {
+        directory: PathBuf,
+        command: Vec<String>,
+        unchanged: bool,
+        choice: Choice,
+    },
+    /// Its image is to be found or built. Keeps the checkout alive.
+    Build {
+        plan: Box<Plan>,
+        tree: SourceTree,
+        image: ImageRef,
+        choice: Choice,
+    },
+}
+
+/// Gets the source of a job.
+pub(super) async fn fetch(task: &Task<'_>, spec: &RunSpec) -> Result<Fetched, Stop> {
+    let Some(source) = spec.source() else {
+        return Err(Stop::new(
+            Reason::Refused,
+            Stage::Fetch,
+            "the run spec names no source",
+        ));
+    };
+    let work = async {
+        let options = FetchOptions::new();
+        let fetched = with_events(task.progress, Stage::Fetch, async |events| {
+            launch_builder::source::fetch(source, &options, &events).await
+        });
+        let fetched = fetched
+            .await
+            .map_err(|error| stop(Reason::SourceFailed, Stage::Fetch, &error))?;
+        let result = match &fetched {
+            Fetched::Tree(tree) => match tree.revision() {
+                Some(commit) => format!("{} at {commit}", tree.origin()),
+                None => tree.origin().to_owned(),
+            },
+            _ => source.to_string(),
+        };
+        Ok((fetched, result))
+    };
+    task.progress.stage(Stage::Fetch, work).await
+}
+
+/// Decides what to build and where to run, and hashes the context.
+pub(super) async fn plan(
+    task: &Task<'_>,
+    spec: &RunSpec,
+    fetched: Fetched,
+    key: &RunKey,
+) -> Result<Planned, Stop> {
+    let work = async {
+        match fetched {
+            Fetched::Image(image) => {
+                let choice = choose::for_image(spec);
+                check_early(task, &choice).await?;
+                let command = spec.overrides.entry_point.clone();
+                let result = format!("image `{image}`");
+                Ok((
+                    Planned::Image {
+                        image,
+                        command,
+                        choice,
+                    },
+                    result,
+                ))
+            }
+            Fetched::Tree(tree) => Box::pin(plan_code(task, spec, tree, key)).await,
+            other => {
+                let message = format!("a source of a kind this version does not know: {other:?}");
+                Err(Stop::new(Reason::Refused, Stage::Plan, message))
+            }
+        }
+    };
+    task.progress.stage(Stage::Plan, work).await
+}
+
+async fn plan_code(
+    task: &Task<'_>,
+    spec: &RunSpec,
+    tree: SourceTree,
+    key: &RunKey,
+) -> Result<(Planned, String), Stop> {
+    let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
+    let platform = task.app.settings.config.builder.platform.as_deref();
+    let plan = plan::plan(&tree, &build_spec(spec, platform)).map_err(refused)?;
+    let choice = choose::for_code(task.app, spec, &plan).await;
+    check_early(task, &choice).await?;
+    for note in &plan.notes {
+        task.progress.line(note);
+    }
+    if choice.resource == Resource::LocalProcess {
+        return plan_process(task, spec, &tree, key, choice).await;
+    }
+    let known = hash(task, &tree, &plan).await?;
+    let image = image_name(task, &tree, &plan, known.context.digest)?;
+    let result = describe(&known);
+    Ok((
+        Planned::Build {
+            plan: Box::new(plan),
+            tree,
+            image,
+            choice,
+        },
+        result,
+    ))
+}
+
+/// A backend that is missing is known before anything is built for it.
+async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
+    let runner = task.app.runner(choice.resource);
+    let runner = runner.map_err(|failure| Stop::unsupported(Stage::Plan, &failure))?;
+    let checked = runner.check().await;
+    checked.map_err(|error| {
+        Stop::error(Reason::AgentFailed, Stage::Plan, &error).with_hint(error.hint())
+    })
+}
+
+/// A process runs in a working copy of its own, made from the packed context.
+async fn plan_process(
+    task: &Task<'_>,
+    spec: &RunSpec,
+    tree: &SourceTree,
+    key: &RunKey,
+    choice: Choice,
+) -> Result<(Planned, String), Stop> {
+    let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
+    let entry = plan::entry_point(tree, &spec.overrides.entry_point).map_err(refused)?;
+    let contexts = &task.app.contexts;
+    let directory = task.app.settings.state.work(key);
+    let known = with_events(task.progress, Stage::Plan, async |events| {
+        let options = ContextOptions::new();
+        contexts
+            .copy(tree.origin(), tree.root(), options, &directory, events)
+            .await
+    });
+    let known = known
+        .await
+        .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))?;
+    let result = describe(&known);
+    let (command, unchanged) = (entry.command, known.unchanged);
+    Ok((
+        Planned::Process {
+            directory,
+            command,
+            unchanged,
+            choice,
+        },
+        result,
+    ))
+}
+
+async fn hash(task: &Task<'_>, tree: &SourceTree, plan: &Plan) -> Result<Known, Stop> {
+    let options = plan.context_options();
+    let known = with_events(task.progress, Stage::Plan, async |events| {
+        task.app
+            .contexts
+            .hash(tree.origin(), &plan.context, options, events)
+            .await
+    });
+    known
+        .await
+        .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))
+}
+
+/// `destination:<tag>`, or a local name after the source.
+fn image_name(
+    task: &Task<'_>,
+    tree: &SourceTree,
+    plan: &Plan,
+    context: Digest,
+) -> Result<ImageRef, Stop> {
+    let config = &task.app.settings.config;
+    let repository = match config.destination() {
+        Some(destination) => destination.clone(),
+        None => local_name(tree.origin()),
+    };
+    repository
+        .with_tag(&plan.tag(context))
+        .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Plan, &error))
+}
+
+/// `launch/<name>`, from the last part of a path or URL.
+pub(crate) fn local_name(origin: &str) -> ImageRef {
+    let last = origin
+        .trim_end_matches(['/', '.'])
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default();
+    let last = last.strip_suffix(".git").unwrap_or(last).to_lowercase();
+    let words = last
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join("-");
+    let name = if name.is_empty() { "source" } else { &name };
+    format!("launch/{name}")
+        .parse()
+        .expect("words joined by dashes are a path component")
+}
+
+fn describe(known: &Known) -> String {
+    let state = if known.unchanged { "unchanged" } else { "new" };
+    let context = &known.context;
+    let (size, files) = (indicatif::HumanBytes(context.bytes), context.files);
+    let word = if files == 1 { "file" } else { "files" };
+    format!(
+        "context {} ({files} {word}, {size}), {state}",
+        context.digest
+    )
+}
+
+/// What a spec says about a build.
+pub(crate) fn build_spec(spec: &RunSpec, platform: Option<&str>) -> BuildSpec {
+    let mut build = BuildSpec::new().with_entry_point(spec.overrides.entry_point.iter().cloned());
+    build.dockerfile.clone_from(&spec.overrides.dockerfile);
+    build.build_context.clone_from(&spec.build_context);
+    build.base_image.clone_from(&spec.base_image);
+    build.python_version.clone_from(&spec.python_version);
+    build.user_id = spec.user_id;
+    build.platform = platform.map(str::to_owned);
+    build
+}
+
+pub(super) fn stop(reason: Reason, stage: Stage, error: &Error) -> Stop {
+    let tail = match error {
+        Error::Build { log_tail, .. } => log_tail.clone(),
+        _ => Vec::new(),
+    };
+    Stop::error(reason, stage, error)
+        .with_hint(error.hint())
+        .with_log_tail(tail)
+}
+
+/// Runs library work whose events come from any thread, and shows them in order.
+pub(super) async fn with_events<T>(
+    progress: &Progress,
+    stage: Stage,
+    work: impl AsyncFnOnce(Events) -> T,
+) -> T {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    // Events are small and drawn at once; a listener that is gone is no loss.
+    let events = Events::new(move |event| drop(sender.send(event)));
+    let show = async {
+        while let Some(event) = receiver.recv().await {
+            see(progress, stage, event);
+        }
+    };
+    let (value, ()) = tokio::join!(work(events), show);
+    value
+}
+
+fn see(progress: &Progress, stage: Stage, event: Event) {
+    match event {
+        Event::Fetch(text) => progress.progress(text),
+        Event::Context { files, bytes } => {
+            progress.progress(format!("{files} files, {}", indicatif::HumanBytes(bytes)));
+        }
+        Event::Skipped(path) => progress.warn(stage, &format!("`{path}` is no file: left out")),
+        Event::Log(line) => progress.line(&line),
+        Event::Warning(text) => progress.warn(stage, &text),
+        other => tracing::debug!(?other, "an event of a newer builder"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_images_are_named_after_their_source() {
+        for (origin, name) in [
+            ("/home/ann/My Project", "launch/my-project"),
+            ("https://host/team/Repo.git", "launch/repo"),
+            ("git@host:x_y", "launch/x-y"),
+            ("/", "launch/source"),
+        ] {
+            assert_eq!(local_name(origin).to_string(), name);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Submit a run, watch it to its end.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use launch_config::env::{RunContext, job_environment};
+use launch_config::outcome::{Outcome, Reason, Stage};
+use launch_config::spec::RunSpec;
+use launch_queue::job::Job;
+use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
+use launch_runner::{Error, Runner};
+
+use super::image::Ready;
+use super::{Stop, Task};
+use crate::report::Row;
+
+/// How long a run may take to end nicely when it is cancelled.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// Finds a run that an earlier process submitted.
+pub(super) async fn attach(task: &Task<'_>, handle: &RunHandle) -> Result<Box<dyn Run>, Stop> {
+    let work = async {
+        let runner = task
+            .app
+            .runner_named(&handle.runner)
+            .map_err(|failure| Stop::unsupported(Stage::Submit, &failure))?;
+        let mut wait = Duration::from_millis(500);
+        loop {
+            match runner.attach(handle).await {
+                Ok(run) => return Ok((run, format!("found `{}` again", handle.id))),
+                // The backend is away, not the run: that takes as long as it takes.
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(
+                        error = crate::failure::one_line(&error),
+                        "cannot attach yet"
+                    );
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(15));
+                }
+                Err(error) => return Err(stop(&error)),
+            }
+        }
+    };
+    task.progress.stage(Stage::Submit, work).await
+}
+
+/// Hands a run to its backend.
+pub(super) async fn submit(
+    task: &Task<'_>,
+    spec: &RunSpec,
+    job: &Job,
+    ready: Ready,
+) -> Result<Box<dyn Run>, Stop> {
+    let work = async {
+        let resource = ready.choice().resource;
+        let runner = task
+            .app
+            .runner(resource)
+            .map_err(|failure| Stop::unsupported(Stage::Submit, &failure))?;
+        let why = ready.choice().why.clone();
+        let request = request(spec, job, ready);
+        let run = submit_or_cancel(task, runner, request).await?;
+        let result = format!("{resource} ({why}): `{}`", run.handle().id);
+        Ok((run, result))
+    };
+    task.progress.stage(Stage::Submit, work).await
+}
+
+/// A submission may wait long for an image; a wish to cancel must not. Dropping it leaves
+/// the run submitted or not, and `owned` says which.
+async fn submit_or_cancel(
+    task: &Task<'_>,
+    runner: &dyn Runner,
+    request: RunRequest,
+) -> Result<Box<dyn Run>, Stop> {
+    let again = request.clone();
+    tokio::select! {
+        run = runner.submit(request) => return run.map_err(|error| stop(&error)),
+        () = task.cancel.cancelled() => {}
+    }
+    let owned = runner.owned().await.map_err(|error| stop(&error))?;
+    if owned.contains(&again.key) {
+        return runner.submit(again).await.map_err(|error| stop(&error));
+    }
+    Err(Stop::new(
+        Reason::Cancelled,
+        Stage::Submit,
+        "cancelled before it started",
+    ))
+}
+
+fn request(spec: &RunSpec, job: &Job, ready: Ready) -> RunRequest {
+    let resource = ready.choice().resource;
+    let context = RunContext::new(job.id.as_str()).with_job(job.queue.clone(), job.id.clone());
+    let (workload, command) = ready.into_workload();
+    let mut request = RunRequest::new(job.run_key(), workload)
+        .with_command(command)
+        .with_args(spec.overrides.args.iter().cloned())
+        .with_resource_args(spec.args_for(resource))
+        .with_env("LAUNCH_JOB_ID", job.id.as_str())
+        .with_env("LAUNCH_ATTEMPT", job.attempt.to_string())
+        .with_label("launch.queue", job.queue.as_str());
+    request.env.extend(job_environment(spec, &context));
+    request
+}
+
+fn stop(error: &Error) -> Stop {
+    let reason = match error {
+        Error::Refused { .. } => Reason::Refused,
+        Error::Lost(_) => Reason::Lost,
+        _ => Reason::SubmitFailed,
+    };
+    Stop::error(reason, Stage::Submit, error).with_hint(error.hint())
+}
+
+/// Watches a run to its end, keeping its output and ending it when asked to.
+pub(super) async fn watch(task: &Task<'_>, run: Box<dyn Run>) -> Outcome {
+    let start = Instant::now();
+    let mut events = run.events(task.progress.resume_log());
+    let mut end = None;
+    let mut ending = None;
+    while end.is_none() {
+        tokio::select! {
+            event = events.next() => end = see(task, event),
+            () = task.cancel.cancelled(), if ending.is_none() => {
+                task.progress.line("cancelling the run");
+                ending = Some(run.cancel(CANCEL_GRACE));
+            }
+            Some(cancelled) = next(&mut ending), if ending.is_some() => {
+                // Ended or about to: the stream says so. Else it is tried again.
+                if let Err(error) = cancelled {
+                    tracing::warn!(error = crate::failure::one_line(&error), "cannot cancel yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    ending = Some(run.cancel(CANCEL_GRACE));
+                }
+            }
+        }
+    }
+    let end = end.unwrap_or_else(|| RunEnd::new(Reason::Lost, "nothing is known of its end"));
+    let result = match &end.reason {
+        Reason::Succeeded => "exit status 0".to_owned(),
+        Reason::Failed { code } => format!("exit status {code}"),
+        other => other.to_string(),
+    };
+    task.progress.row(Row {
+        stage: Stage::Watch,
+        took: start.elapsed(),
+        result,
+    });
+    let tail = if end.reason.is_success() {
+        Vec::new()
+    } else {
+        task.progress.tail()
+    };
+    Outcome::new(end.reason, Stage::Watch)
+        .with_message(end.message)
+        .with_log_tail(tail)
+}
+
+type Ending<'a> = Option<futures_util::future::BoxFuture<'a, Result<(), Error>>>;
+
+/// Waits for a cancellation in progress; it is over when this answers.
+async fn next(ending: &mut Ending<'_>) -> Option<Result<(), Error>> {
+    let done = match ending {
+        Some(future) => future.await,
+        None => return None,
+    };
+    // A finished future must not be polled again; waiting forever stands in for it.
+    *ending = Some(Box::pin(std::future::pending()));
+    Some(done)
+}
+
+/// Deals with one event; the last one is the answer.
+fn see(task: &Task<'_>, event: Option<RunEvent>) -> Option<RunEnd> {
+    match event {
+        Some(RunEvent::State(state)) => {
+            if state == RunState::Running {
+                task.progress.progress("running".to_owned());
+            }
+            None
+        }
+        Some(RunEvent::Warning(text)) => {
+            task.progress.warn(Stage::Watch, &text);
+            None
+        }
+        Some(RunEvent::Log(bytes)) => {
+            task.progress.output(&bytes);
+            None
+        }
+        Some(RunEvent::Ended(end)) => Some(end),
+        // A stream that ends without an end breaks its contract; nothing is known.
+        None => Some(RunEnd::new(Reason::Lost, "the runner stopped watching")),
+        Some(other) => {
+            tracing::debug!(?other, "an event of a newer runner");
+            None
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The agent: takes jobs into free slots until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use launch_config::id::QueueName;
+use launch_queue::Error;
+use launch_queue::job::Lease;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::console::LogOnly;
+use crate::failure::{Failure, one_line};
+use crate::journal::{Entry, Journal};
+use crate::shutdown::Shutdown;
+use crate::worker::{self, Ended, Signals, Work};
+
+/// How long an idle agent waits before it looks again. The embedded queue answers in well
+/// under a millisecond, so this is below a thousandth of a core.
+const POLL: Duration = Duration::from_millis(250);
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) queues: Vec<QueueName>,
+    /// Jobs at once; `None` has no limit.
+    pub(crate) slots: Option<usize>,
+    /// End when the queues are empty and every job has ended.
+    pub(crate) drain: bool,
+    /// How long work may go on after the first signal.
+    pub(crate) grace: Duration,
+}
+
+/// How jobs ended, counted.
+#[derive(Debug, Default, Clone, Copy, serde::Serialize)]
+pub(crate) struct Tally {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    /// Left running for the next agent.
+    pub(crate) left: u64,
+    /// Taken over by another agent.
+    pub(crate) lost: u64,
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub(crate) struct Service {
+    app: Arc<App>,
+    plan: Plan,
+    shutdown: Shutdown,
+    journal: Arc<Journal>,
+    jobs: JoinSet<Ended>,
+    tally: Tally,
+}
+
+impl Service {
+    /// Opens the journal and takes up what dead agents of this machine left.
+    pub(crate) async fn start(
+        app: Arc<App>,
+        plan: Plan,
+        shutdown: Shutdown,
+    ) -> Result<Self, Failure> {
+        let agents = app.settings.state.agents();
+        let journal = Journal::create(&agents, app.worker.as_str())
+            .map_err(|error| Failure::doing("cannot open the journal", &error))?;
+        let (jobs, tally, journal) = (JoinSet::new(), Tally::default(), Arc::new(journal));
+        let mut service = Self {
+            app,
+            plan,
+            shutdown,
+            journal,
+            jobs,
+            tally,
+        };
+        let orphans = Journal::orphans(&agents).map_err(|error| {
+            Failure::doing("cannot read the journals of earlier agents", &error)
+        })?;
+        for (journal, entries) in orphans {
+            service.adopt(Arc::new(journal), entries).await;
+        }
+        Ok(service)
+    }
+
+    /// Takes up the jobs of a dead agent: those still held go on, those that ended are
+    /// cleaned up, those that another agent has are forgotten.
+    async fn adopt(&mut self, journal: Arc<Journal>, entries: Vec<Entry>) {
+        for entry in entries {
+            match self.app.queue.renew(&entry.hold, worker::LEASE).await {
+                Ok(_) => {
+                    tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
+                    self.spawn(Arc::clone(&journal), entry);
+                }
+                Err(Error::Ended(_)) => worker::clean_up(&self.app, &journal, &entry).await,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(error = one_line(&error), "a job waits for the next start");
+                }
+                Err(error) => {
+                    tracing::info!(job.id = %entry.job.id, error = one_line(&error), "not ours any more");
+                    if let Err(error) = journal.forget(&entry.key()) {
+                        tracing::warn!(%error, "a journal entry stays");
+                    }
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry) {
+        let cancel = self.shutdown.cancel.child_token();
+        let signals = Signals {
+            cancel,
+            leave: self.shutdown.leave.clone(),
+        };
+        let (app, onlooker) = (Arc::clone(&self.app), Arc::new(LogOnly));
+        let work = Work {
+            app,
+            journal,
+            entry,
+            onlooker,
+            signals,
+        };
+        self.jobs.spawn(async move { work.see_through().await.0 });
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.plan.slots.is_none_or(|slots| self.jobs.len() < slots)
+    }
+
+    /// Works until told to stop, or until there is nothing more to do.
+    pub(crate) async fn run(mut self) -> Result<Tally, Failure> {
+        while !self.shutdown.drain.is_cancelled() {
+            if self.has_free_slot() && self.take().await {
+                continue;
+            }
+            if self.plan.drain && self.jobs.is_empty() && self.is_all_done().await {
+                break;
+            }
+            tokio::select! {
+                Some(ended) = self.jobs.join_next() => self.count(ended),
+                () = tokio::time::sleep(POLL) => {}
+                () = self.shutdown.drain.cancelled() => {}
+            }
+        }
+        self.wind_down().await;
+        Ok(self.tally)
+    }
+
+    /// Takes a job into a slot; answers whether there was one.
+    async fn take(&mut self) -> bool {
+        let request = worker::request(&self.app, self.plan.queues.clone());
+        match self.app.queue.lease(request).await {
+            Ok(Some(lease)) => {
+                tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
+                let Lease { job, hold, .. } = lease;
+                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold));
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                // An agent outlives its backend; the poll interval spaces the tries.
+                tracing::warn!(error = one_line(&error), "cannot lease");
+                false
+            }
+        }
+    }
+
+    async fn is_all_done(&self) -> bool {
+        match self.app.queue.queues().await {
+            Ok(records) => records
+                .iter()
+                .filter(|record| self.plan.queues.contains(&record.name))
+                .all(|record| record.waiting == 0 && record.leased == 0),
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "cannot look into the queues");
+                false
+            }
+        }
+    }
+
+    /// Lets running work finish for the grace period; what is left then goes on without us.
+    async fn wind_down(&mut self) {
+        let grace = CancellationToken::new();
+        let timer = grace.clone();
+        let wait = self.plan.grace;
+        let clock = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            timer.cancel();
+        });
+        while !self.jobs.is_empty() {
+            tokio::select! {
+                Some(ended) = self.jobs.join_next() => self.count(ended),
+                () = grace.cancelled(), if !self.shutdown.cancel.is_cancelled() => {
+                    tracing::info!(jobs = self.jobs.len(), "the grace period is over; runs go on without the agent");
+                    self.shutdown.leave.cancel();
+                    while let Some(ended) = self.jobs.join_next().await {
+                        self.count(ended);
+                    }
+                }
+            }
+        }
+        clock.abort();
+    }
+
+    fn count(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        match ended {
+            Ok(Ended::Finished(outcome)) if outcome.reason.is_success() => {
+                self.tally.succeeded += 1
+            }
+            Ok(Ended::Finished(_)) => self.tally.failed += 1,
+            Ok(Ended::Left) => self.tally.left += 1,
+            Ok(Ended::Lost) => self.tally.lost += 1,
+            Err(error) => {
+                // Its journal entry stays, so the next start takes the job up again.
+                tracing::error!(%error, "the worker of a job failed");
+                self.tally.left += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The state directory: everything the agent keeps on this machine.
+//!
+//! ```text
+//! queue.db             the embedded queue
+//! agents/<name>/       one agent process: lock, journal/<job>.json
+//! contexts.json        the context digest that each source had last
+//! work/<run>/          the working copy of a process run
+//! runs/<run>/          what the process runner keeps of a run
+//! logs/<job>-<n>.log   the output of every attempt
+//! ```
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use launch_config::id::RunKey;
+use launch_runner::run::run_name;
+
+/// Where the agent keeps things.
+#[derive(Debug, Clone)]
+pub(crate) struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The directory given, else `$XDG_STATE_HOME/launch`, else `~/.local/state/launch`.
+    pub(crate) fn locate(
+        given: Option<&Path>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
+        if let Some(given) = given {
+            return Some(Self(std::path::absolute(given).ok()?));
+        }
+        let set = |name: &str| {
+            env(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let home = || set("HOME").map(|home| home.join(".local/state"));
+        set("XDG_STATE_HOME")
+            .or_else(home)
+            .map(|base| Self(base.join("launch")))
+    }
+
+    /// Makes the directory; only its owner may look into it, since specs hold secrets.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        private_dir(&self.0)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.0.join("queue.db")
+    }
+
+    pub(crate) fn agents(&self) -> PathBuf {
+        self.0.join("agents")
+    }
+
+    pub(crate) fn contexts(&self) -> PathBuf {
+        self.0.join("contexts.json")
+    }
+
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.0.join("runs")
+    }
+
+    pub(crate) fn work(&self, key: &RunKey) -> PathBuf {
+        self.0.join("work").join(run_name(key))
+    }
+
+    pub(crate) fn log(&self, key: &RunKey) -> PathBuf {
+        self.0.join("logs").join(format!("{}.log", run_name(key)))
+    }
+}
+
+/// Makes a directory and its parents for this user alone.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot make `{}`: {error}", path.display()),
+        )
+    })
+}
+
+/// Replaces a file in one step: readers see the old content or the new, never half.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    // The name is safe only when the directory is: a crash of the machine may forget it.
+    fs_err::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_follows_the_environment() {
+        let env = |name: &str| (name == "HOME").then(|| "/home/ann".to_owned());
+        let state = StateDir::locate(None, env).unwrap();
+        assert_eq!(
+            state.queue(),
+            Path::new("/home/ann/.local/state/launch/queue.db")
+        );
+        assert!(StateDir::locate(None, |_| None).is_none());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

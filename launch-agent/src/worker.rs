@@ -1,0 +1,208 @@
+//! One job in one slot: journal, pipeline, finish, clean up; a heartbeat beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use launch_config::outcome::{Outcome, Reason, Stage};
+use launch_queue::Error;
+use launch_queue::job::{Hold, LeaseRequest};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::failure::one_line;
+use crate::journal::{Entry, Journal};
+use crate::pipeline::{self, Task};
+use crate::report::{Onlooker, Progress, Row, courier};
+
+/// How long a lease lasts without a heartbeat.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// How often it is renewed: three may be lost.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How soon a wish to cancel is heard.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// How the work on a job ended for this agent.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The queue knows the outcome.
+    Finished(Outcome),
+    /// Another holder has the job; nothing of it is ours any more.
+    Lost,
+    /// The agent leaves; the run goes on, and the journal knows it.
+    Left,
+}
+
+/// What a job's worker is told from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    /// End the run.
+    pub(crate) cancel: CancellationToken,
+    /// Leave the run as it is.
+    pub(crate) leave: CancellationToken,
+}
+
+/// One job and everything needed to end it.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) app: Arc<App>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) entry: Entry,
+    pub(crate) onlooker: Arc<dyn Onlooker>,
+    pub(crate) signals: Signals,
+}
+
+/// A wish for a job of these queues.
+pub(crate) fn request(app: &App, queues: Vec<launch_config::id::QueueName>) -> LeaseRequest {
+    LeaseRequest::new(queues, app.worker.clone(), LEASE)
+}
+
+impl Work {
+    /// Sees the job through; answers how, and the table of its stages.
+    pub(crate) async fn see_through(self) -> (Ended, Vec<Row>) {
+        let (id, queue) = (&self.entry.job.id, &self.entry.job.queue);
+        let span = tracing::info_span!("job", job.id = %id, queue = %queue);
+        Box::pin(self.work()).instrument(span).await
+    }
+
+    async fn work(mut self) -> (Ended, Vec<Row>) {
+        let hold = self.entry.hold.clone();
+        let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
+        let log = self.app.settings.state.log(&self.entry.key());
+        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log);
+        let lost = CancellationToken::new();
+        let Signals { cancel, leave } = self.signals.clone();
+        let app = Arc::clone(&self.app);
+        let beat = heartbeat(&app, &hold, &cancel, &lost);
+        let steps = self.steps(&progress, &cancel);
+        let outcome = tokio::select! {
+            outcome = Box::pin(steps) => Some(outcome),
+            () = beat => None,
+            () = leave.cancelled() => None,
+        };
+        let rows = progress.rows();
+        drop(progress);
+        let Some(outcome) = outcome else {
+            if lost.is_cancelled() {
+                return (self.give_up(), rows);
+            }
+            return (Ended::Left, rows);
+        };
+        courier.arrive().await;
+        (self.finish(outcome).await, rows)
+    }
+
+    /// The journal first, so that no side effect is unknown to it; then the pipeline.
+    async fn steps(&mut self, progress: &Progress, cancel: &CancellationToken) -> Outcome {
+        if let Err(error) = self.journal.keep(&self.entry) {
+            return Outcome::new(Reason::AgentFailed, Stage::Lease)
+                .with_message(format!("cannot write the journal: {error}"));
+        }
+        let task = Task {
+            app: &self.app,
+            progress,
+            journal: &self.journal,
+            cancel,
+        };
+        pipeline::run(&task, &mut self.entry).await
+    }
+
+    /// Tells the queue, for as long as it takes; then removes what is left of the run.
+    async fn finish(self, outcome: Outcome) -> Ended {
+        let mut wait = Duration::from_millis(200);
+        loop {
+            match self
+                .app
+                .queue
+                .finish(&self.entry.hold, outcome.clone())
+                .await
+            {
+                Ok(()) => break,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(error = one_line(&error), "cannot report the outcome yet");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
+                        () = self.signals.leave.cancelled() => return Ended::Left,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = one_line(&error),
+                        "the outcome is not ours to report"
+                    );
+                    return self.give_up();
+                }
+            }
+        }
+        tracing::info!(reason = %outcome.reason, "job ended");
+        clean_up(&self.app, &self.journal, &self.entry).await;
+        Ended::Finished(outcome)
+    }
+
+    /// Another holder has the job. Its run is the same run, since both live on this host
+    /// and runs are named after jobs; so it is left to that holder.
+    fn give_up(self) -> Ended {
+        if let Err(error) = self.journal.forget(&self.entry.key()) {
+            tracing::warn!(%error, "a journal entry stays");
+        }
+        Ended::Lost
+    }
+}
+
+/// Removes what is left of an ended job, the journal entry last: until then a restart
+/// comes back here.
+pub(crate) async fn clean_up(app: &App, journal: &Journal, entry: &Entry) {
+    if let Err(problem) = try_clean_up(app, journal, entry).await {
+        tracing::warn!("something is left of an ended run: {problem}");
+    }
+}
+
+async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(), String> {
+    if let Some(handle) = &entry.handle {
+        let runner = app
+            .runner_named(&handle.runner)
+            .map_err(|failure| failure.chain.join(": "))?;
+        match runner.attach(handle).await {
+            Ok(run) => run.clean_up().await.map_err(|error| one_line(&error))?,
+            Err(launch_runner::Error::Lost(_)) => {}
+            Err(error) => return Err(one_line(&error)),
+        }
+    }
+    let work = app.settings.state.work(&entry.key());
+    match fs_err::remove_dir_all(&work) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
+        _ => {}
+    }
+    journal
+        .forget(&entry.key())
+        .map_err(|error| error.to_string())
+}
+
+/// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,
+/// listens for a wish to cancel, which only reads.
+async fn heartbeat(app: &App, hold: &Hold, cancel: &CancellationToken, lost: &CancellationToken) {
+    loop {
+        match app.queue.renew(hold, LEASE).await {
+            Ok(renewal) if renewal.cancel_requested => cancel.cancel(),
+            Ok(_) => {}
+            Err(Error::Backend { .. }) => {
+                tracing::warn!("the queue does not answer; the run goes on")
+            }
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "the lease is lost");
+                return lost.cancel();
+            }
+        }
+        let next = tokio::time::Instant::now() + HEARTBEAT;
+        while tokio::time::Instant::now() < next {
+            tokio::time::sleep(LISTEN).await;
+            if let Ok(Some(record)) = app.queue.job(&hold.job).await
+                && record.cancel_requested
+                && !cancel.is_cancelled()
+            {
+                tracing::info!("somebody asked for this job to stop");
+                cancel.cancel();
+            }
+        }
+    }
+}
