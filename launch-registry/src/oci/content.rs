@@ -1,0 +1,210 @@
+//! A blob's bytes on their way out: read by a thread of their own, hashed as they pass.
+
+use std::io::{Read as _, Seek as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::client::same_digest;
+use super::layout::{self, Blob};
+use crate::Error;
+use launch_config::image::Digest;
+
+/// As much is read at once.
+const CHUNK: usize = 128 * 1024;
+/// As many pieces may wait for the connection.
+const QUEUE: usize = 4;
+
+/// What became of reading a blob.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reading {
+    failure: Arc<Mutex<Option<Error>>>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Reading {
+    /// Why the blob could not be read: then the request failed for our sake.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Up to where the connection took it.
+    pub(crate) fn position(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// The bytes of `blob` from `offset` on, as a stream that tells `on_sent` how far it came.
+///
+/// Everything is hashed, what lies before `offset` too, and the last piece is held back
+/// until the digest is known to be right: wrong content never arrives whole.
+pub(crate) fn stream(
+    blob: &Blob,
+    offset: u64,
+    on_sent: impl Fn(u64) + Send + 'static,
+) -> (
+    impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    Reading,
+) {
+    let (pieces, queue) = mpsc::channel(QUEUE);
+    let reading = Reading::default();
+    reading.sent.store(offset, Ordering::Relaxed);
+    let (blob, failure) = (blob.clone(), Arc::clone(&reading.failure));
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = read(&blob, offset, &pieces) {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            let broken = std::io::Error::other("the blob cannot be read");
+            // The receiver may have gone: then nobody needs to know.
+            let _ = pieces.blocking_send(Err(broken));
+        }
+    });
+    let sent = Arc::clone(&reading.sent);
+    let stream = stream::unfold(
+        (queue, sent, on_sent),
+        |(mut queue, sent, on_sent)| async move {
+            let piece: std::io::Result<Bytes> = queue.recv().await?;
+            if let Ok(bytes) = &piece {
+                let length = bytes.len() as u64;
+                on_sent(sent.fetch_add(length, Ordering::Relaxed) + length);
+            }
+            Some((piece, (queue, sent, on_sent)))
+        },
+    );
+    (stream, reading)
+}
+
+/// Reads to the end, or until nobody listens any more.
+fn read(
+    blob: &Blob,
+    offset: u64,
+    pieces: &mpsc::Sender<std::io::Result<Bytes>>,
+) -> Result<(), Error> {
+    let mut file = fs_err::File::open(&blob.path)?;
+    let mut hash = Sha256::new();
+    let mut position = 0;
+    while position < blob.size {
+        let mut piece = vec![0; CHUNK.min(to_usize(blob.size - position))];
+        fill(&mut file, &mut piece, blob)?;
+        hash.update(&piece);
+        let start = position;
+        position += piece.len() as u64;
+        if position == blob.size {
+            check_end(
+                &mut file,
+                blob,
+                Digest::from_sha256(hash.clone().finalize().into()),
+            )?;
+        }
+        let skip = to_usize(offset.saturating_sub(start)).min(piece.len());
+        let piece = Bytes::from(piece).slice(skip..);
+        if !piece.is_empty() && pieces.blocking_send(Ok(piece)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn to_usize(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+fn fill(file: &mut fs_err::File, piece: &mut [u8], blob: &Blob) -> Result<(), Error> {
+    file.read_exact(piece).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => layout::invalid(&blob.path, "the blob was shortened"),
+        _ => Error::Io(error),
+    })
+}
+
+fn check_end(file: &mut fs_err::File, blob: &Blob, found: Digest) -> Result<(), Error> {
+    if file.stream_position()? != file.metadata()?.len() {
+        return Err(layout::invalid(&blob.path, "the blob has grown"));
+    }
+    same_digest(
+        &format!("blob `{}`", blob.path.display()),
+        blob.digest,
+        found,
+    )
+}
+
+/// The whole of a small blob, checked.
+pub(crate) async fn read_whole(blob: &Blob) -> Result<Bytes, Error> {
+    let blob = blob.clone();
+    let read = move || -> Result<Bytes, Error> {
+        let mut file = fs_err::File::open(&blob.path)?;
+        let mut bytes = vec![0; to_usize(blob.size)];
+        fill(&mut file, &mut bytes, &blob)?;
+        check_end(&mut file, &blob, super::client::sha256(&bytes))?;
+        Ok(bytes.into())
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+
+    fn blob(content: &[u8]) -> (tempfile::NamedTempFile, Blob) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), content).unwrap();
+        let (digest, size) = (super::super::client::sha256(content), content.len() as u64);
+        let path = file.path().to_owned();
+        (file, Blob { digest, size, path })
+    }
+
+    async fn collect(blob: &Blob, offset: u64) -> (Vec<u8>, Option<Error>) {
+        let (stream, reading) = stream(blob, offset, |_| ());
+        let pieces: Vec<_> = stream.collect().await;
+        let bytes = pieces.into_iter().flatten().flatten().collect();
+        (bytes, reading.take_failure())
+    }
+
+    #[tokio::test]
+    async fn bytes_come_from_the_offset_on() {
+        let content: Vec<u8> = (0..CHUNK * 3 + 5).map(|n| n.to_le_bytes()[0]).collect();
+        let (_file, blob) = blob(&content);
+        for offset in [0, 1, CHUNK, CHUNK + 1, CHUNK * 3 + 4] {
+            let (bytes, failure) = collect(&blob, offset as u64).await;
+            assert!(
+                failure.is_none() && bytes == content[offset..],
+                "from {offset}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_content_never_arrives_whole() {
+        let content = vec![7; CHUNK + 1];
+        let (_file, mut blob) = blob(&content);
+        blob.digest = Digest::from_sha256([0; 32]);
+        let (bytes, failure) = collect(&blob, 0).await;
+        assert!(bytes.len() < content.len());
+        assert!(matches!(failure, Some(Error::Digest { .. })), "{failure:?}");
+        assert!(matches!(read_whole(&blob).await, Err(Error::Digest { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_its_size_is_refused() {
+        let (_file, mut blob) = blob(b"12345");
+        for size in [4, 6] {
+            blob.size = size;
+            assert!(
+                matches!(collect(&blob, 0).await.1, Some(Error::Layout { .. })),
+                "{size}"
+            );
+            assert!(
+                matches!(read_whole(&blob).await, Err(Error::Layout { .. })),
+                "{size}"
+            );
+        }
+    }
+}

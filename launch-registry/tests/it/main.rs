@@ -1,0 +1,12 @@
+//! The registry client against registries: one in this process, and real ones.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod auth;
+mod engine;
+mod faults;
+mod memory;
+mod mount;
+mod real;
+mod support;
