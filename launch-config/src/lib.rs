@@ -7,7 +7,7 @@
 //! | module | what it names |
 //! | --- | --- |
 //! | [`agent`] | the agent file (`launch-config.yaml`) |
-//! | [`env`] | the environment every run gets |
+//! | [`mod@env`] | the environment every run gets |
 //! | [`spec`] | the run spec a queue carries; [`source`] where its code is |
 //! | [`image`] | image references, digests, pinned images |
 //! | [`id`] | jobs, attempts and the names derived from them |

@@ -27,7 +27,7 @@ fn docker_quick_start_builds_an_image_once_and_runs_it() {
         return;
     }
     let agent = Agent::with_docker();
-    let project = agent.project("fresh", &format!("print('made', {:?})\n", Instant::now()));
+    let project = agent.project("fresh", &format!("print('made', '{:?}')\n", Instant::now()));
     fs_err::write(agent.dir("fresh").join(".python-version"), "3.11\n").unwrap();
     let first = agent.say(&["launch", &project]).expect(0);
     assert!(
@@ -137,7 +137,6 @@ fn docker_kills_at_random_moments_lose_nothing_and_run_nothing_twice() {
         return;
     }
     let agent = Agent::with_docker();
-    let shared = agent.dir("ids");
     let script = "sh -c 'echo started; sleep 0.3; exit 6'";
     let ids: Vec<String> = (0..12)
         .map(|_| agent.submit(&["-q", "q", "-d", "launch-test/busybox:1", "-E", script]))
@@ -168,7 +167,6 @@ fn docker_kills_at_random_moments_lose_nothing_and_run_nothing_twice() {
     eventually("no container is left", Duration::from_secs(10), || {
         containers(&agent).is_empty().then_some(())
     });
-    drop(shared);
 }
 
 #[test]
