@@ -1,0 +1,243 @@
+//! Builds with a Docker Engine, through its API.
+//!
+//! The classic builder of the engine is used: every engine since 1.13 has it, and it needs
+//! no session. The context streams from the disk into the request; nothing is written
+//! beside the user's files, and memory does not grow with the size of anything.
+//!
+//! Closing the connection is how a classic build is cancelled, so dropping the future of
+//! [`Builder::build`] is enough: the engine stops the step that runs and removes its
+//! container. An image gets its tag at the very end, by the engine itself.
+
+mod body;
+mod build;
+mod export;
+mod layout;
+mod log;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as EngineError;
+use launch_config::image::{Digest, ImageRef};
+use launch_config::secret::Secret;
+
+use crate::error::Error;
+use crate::event::Events;
+use crate::{BuildRequest, Builder, BuiltImage, Delivery};
+
+/// How this builder is called in messages.
+pub(crate) const NAME: &str = "docker";
+
+/// The engine answers a ping in this time or is not there.
+const PING: Duration = Duration::from_secs(5);
+/// A question about an image it has.
+const QUESTION: Duration = Duration::from_secs(30);
+/// A question it has to ask a registry first.
+const REGISTRY_QUESTION: Duration = Duration::from_secs(15);
+/// A build without an end is ended after this, if nobody set another limit.
+const BUILD: Duration = Duration::from_hours(2);
+
+/// A [`Builder`] that asks a Docker Engine.
+#[derive(Clone)]
+pub struct DockerBuilder {
+    docker: Docker,
+    network: Option<String>,
+    timeout: Duration,
+    logins: HashMap<String, (String, Secret)>,
+}
+
+impl DockerBuilder {
+    /// The engine of `DOCKER_HOST`, or the one behind the default socket. Nothing is sent
+    /// yet: [`Builder::check`] does.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the address means nothing or its socket is not there.
+    pub fn connect() -> Result<Self, Error> {
+        Docker::connect_with_defaults()
+            .map(Self::with)
+            .map_err(|error| Error::Unavailable {
+                builder: NAME,
+                missing: "no Docker Engine to connect to (`DOCKER_HOST` or the default socket)"
+                    .into(),
+                source: Some(error.into()),
+            })
+    }
+
+    /// An engine that is connected already.
+    pub fn with(docker: Docker) -> Self {
+        Self {
+            docker,
+            network: None,
+            timeout: BUILD,
+            logins: HashMap::new(),
+        }
+    }
+
+    /// The network of build steps: `host`, `none`, or one of the engine's.
+    #[must_use]
+    pub fn with_network(mut self, network: impl Into<String>) -> Self {
+        self.network = Some(network.into());
+        self
+    }
+
+    /// Gives up a build after this long. Two hours if not said.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Logs in to a registry for base images.
+    #[must_use]
+    pub fn with_login(
+        mut self,
+        host: impl Into<String>,
+        user: impl Into<String>,
+        password: Secret,
+    ) -> Self {
+        self.logins.insert(host.into(), (user.into(), password));
+        self
+    }
+
+    /// Whether a base image is there: with the engine, or at its registry as far as the
+    /// engine can tell within 15 seconds.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the engine itself does not answer.
+    pub async fn base_available(&self, image: &ImageRef) -> Result<bool, Error> {
+        if self.find(image).await?.is_some() {
+            return Ok(true);
+        }
+        let name = image.to_string();
+        let login = self.login(image.host());
+        let asking = self.docker.inspect_registry_image(&name, login);
+        match tokio::time::timeout(REGISTRY_QUESTION, asking).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => {
+                tracing::debug!(%image, %error, "the base image does not resolve");
+                Ok(false)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// The engine's id of an image it has.
+    async fn find(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
+        let name = image.to_string();
+        let answer = tokio::time::timeout(QUESTION, self.docker.inspect_image(&name)).await;
+        match answer.map_err(|_| silent(QUESTION))? {
+            Ok(inspected) => Ok(inspected.id.and_then(|id| id.parse().ok())),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    fn login(&self, host: &str) -> Option<DockerCredentials> {
+        self.logins
+            .get(host)
+            .map(|(user, password)| DockerCredentials {
+                username: Some(user.clone()),
+                password: Some(password.expose().to_owned()),
+                serveraddress: Some(host.to_owned()),
+                ..DockerCredentials::default()
+            })
+    }
+
+    /// All logins, as a build takes them.
+    fn logins(&self) -> HashMap<String, DockerCredentials> {
+        let hosts = self.logins.keys();
+        hosts
+            .filter_map(|host| Some((host.clone(), self.login(host)?)))
+            .collect()
+    }
+}
+
+impl fmt::Debug for DockerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.logins.keys().collect();
+        f.debug_struct("DockerBuilder")
+            .field("network", &self.network)
+            .field("timeout", &self.timeout)
+            .field("logins", &hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for DockerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAME)
+    }
+}
+
+#[async_trait]
+impl Builder for DockerBuilder {
+    async fn check(&self) -> Result<(), Error> {
+        let answer = tokio::time::timeout(PING, self.docker.ping()).await;
+        answer
+            .map_err(|_| silent(PING))?
+            .map(drop)
+            .map_err(unavailable)
+    }
+
+    /// With [`Delivery::Layout`] the image stays with the engine under its tag too: it is
+    /// what makes the next build of it, and of its like, short.
+    async fn build(&self, request: BuildRequest, events: &Events) -> Result<BuiltImage, Error> {
+        let found = self.find(&request.image).await?;
+        let reused = found.is_some();
+        let id = match found {
+            Some(id) => id,
+            None => build::build(self, &request, events).await?,
+        };
+        match request.delivery {
+            Delivery::Local => Ok(BuiltImage::Local {
+                image: request.image,
+                id,
+                reused,
+            }),
+            Delivery::Layout(directory) => {
+                export::export(self, &request.image, directory.clone()).await?;
+                Ok(BuiltImage::Layout(directory))
+            }
+        }
+    }
+}
+
+fn silent(waited: Duration) -> Error {
+    let missing = format!(
+        "the Docker Engine did not answer within {} s",
+        waited.as_secs()
+    );
+    Error::Unavailable {
+        builder: NAME,
+        missing,
+        source: None,
+    }
+}
+
+fn unavailable(error: EngineError) -> Error {
+    let missing = match &error {
+        EngineError::DockerResponseServerError { status_code, .. } => {
+            format!("the Docker Engine answers {status_code}")
+        }
+        _ => "the Docker Engine does not answer (is it running, and may this user use it?)".into(),
+    };
+    Error::Unavailable {
+        builder: NAME,
+        missing,
+        source: Some(error.into()),
+    }
+}
+
+fn is_not_found(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}

@@ -1,0 +1,201 @@
+//! One classic build: the context goes up while its log comes down.
+
+use std::collections::HashMap;
+
+use bollard::models::BuildInfo;
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
+use futures_util::{Stream, StreamExt as _};
+use launch_config::image::Digest;
+
+use super::body::{BodyWriter, body};
+use super::log::Log;
+use super::{DockerBuilder, EngineError, NAME, unavailable};
+use crate::BuildRequest;
+use crate::context::{self, Format};
+use crate::error::Error;
+use crate::event::{Event, Events};
+use crate::plan::{DOCKERFILE_NAME, RECIPE_VERSION};
+use crate::source::blocking;
+
+/// How long the packing may still take to say why it broke the build off.
+const EXPLANATION: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Builds and tags; answers the engine's id of the image.
+pub(super) async fn build(
+    builder: &DockerBuilder,
+    request: &BuildRequest,
+    events: &Events,
+) -> Result<Digest, Error> {
+    let mut log = Log::new(events);
+    let outcome = tokio::time::timeout(builder.timeout, run(builder, request, events, &mut log));
+    let failed = match outcome.await {
+        Ok(Ok(id)) => return Ok(id),
+        Ok(Err(failed)) => failed,
+        Err(_) => Failed::Said(format!("no end after {} s", builder.timeout.as_secs())),
+    };
+    match failed {
+        Failed::Otherwise(error) => Err(error),
+        Failed::Said(said) => Err(Error::Build {
+            builder: NAME,
+            image: request.image.to_string(),
+            said,
+            log_tail: log.into_tail(),
+        }),
+    }
+}
+
+enum Failed {
+    /// The build itself, in the engine's words.
+    Said(String),
+    /// Something around it.
+    Otherwise(Error),
+}
+
+impl From<EngineError> for Failed {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::DockerStreamError { error } => Self::Said(sentence(&error)),
+            EngineError::DockerResponseServerError { message, .. } => {
+                Self::Said(sentence(&message))
+            }
+            other => Self::Otherwise(unavailable(other)),
+        }
+    }
+}
+
+/// The last line says what is wrong; whatever comes before is output of the step.
+fn sentence(text: &str) -> String {
+    let line = text
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or("nothing");
+    line.trim_end_matches('.').chars().take(500).collect()
+}
+
+async fn run(
+    builder: &DockerBuilder,
+    request: &BuildRequest,
+    events: &Events,
+    log: &mut Log<'_>,
+) -> Result<Digest, Failed> {
+    let (writer, stream) = body();
+    let docker = builder.docker.clone().with_timeout(builder.timeout);
+    let body = bollard::body_try_stream(stream);
+    let answers = docker.build_image(
+        options(builder, request),
+        Some(builder.logins()),
+        Some(body),
+    );
+    let packing = pack(request, writer, events);
+    let receiving = receive(answers, log, events);
+    tokio::pin!(packing, receiving);
+    let id = tokio::select! {
+        packed = &mut packing => match packed {
+            Err(error) if !is_broken_pipe(&error) => return Err(Failed::Otherwise(error)),
+            _ => receiving.await?,
+        },
+        received = &mut receiving => {
+            // A body that breaks off shows here first; the reason is the packing's.
+            let packed = tokio::time::timeout(EXPLANATION, packing).await;
+            match (received, packed) {
+                (_, Ok(Err(error))) if !is_broken_pipe(&error) => {
+                    return Err(Failed::Otherwise(error));
+                }
+                (received, _) => received?,
+            }
+        }
+    };
+    match id {
+        Some(id) => Ok(id),
+        None => match builder
+            .find(&request.image)
+            .await
+            .map_err(Failed::Otherwise)?
+        {
+            Some(id) => Ok(id),
+            None => Err(Failed::Said("the engine made no image".to_owned())),
+        },
+    }
+}
+
+fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions {
+    let labels = HashMap::from([
+        ("dev.launch.builder".to_owned(), NAME.to_owned()),
+        ("dev.launch.recipe".to_owned(), RECIPE_VERSION.to_string()),
+    ]);
+    let arguments = request.plan.build_args.clone().into_iter().collect();
+    let mut options = BuildImageOptionsBuilder::default()
+        .dockerfile(DOCKERFILE_NAME)
+        .t(&request.image.to_string())
+        .rm(true)
+        .forcerm(true)
+        .buildargs(&arguments)
+        .labels(&labels);
+    if let Some(platform) = &request.plan.platform {
+        options = options.platform(platform);
+    }
+    if let Some(network) = &builder.network {
+        options = options.networkmode(network);
+    }
+    options.build()
+}
+
+/// Packs the context into the request. The end is only written if the context is the one
+/// the image was named after, so that no other is ever built under that name.
+async fn pack(request: &BuildRequest, writer: BodyWriter, events: &Events) -> Result<(), Error> {
+    let options = request.plan.context_options().with_format(Format::Tar);
+    let context = request.plan.context.clone();
+    let packing = context::pack_async(context, options, writer, events.clone());
+    let (packed, writer) = packing.await?;
+    if request
+        .context
+        .is_some_and(|digest| digest != packed.digest)
+    {
+        return Err(Error::Changed(request.plan.context.clone()));
+    }
+    blocking(move || Ok(writer.finish()?)).await
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Reads the engine's answers to their end.
+async fn receive(
+    answers: impl Stream<Item = Result<BuildInfo, EngineError>>,
+    log: &mut Log<'_>,
+    events: &Events,
+) -> Result<Option<Digest>, Failed> {
+    let mut id = None;
+    let mut answers = std::pin::pin!(answers);
+    while let Some(answer) = answers.next().await {
+        let answer = answer?;
+        if let Some(piece) = answer.stream {
+            log.take(&piece);
+        }
+        // Pulling a base image reports thousands of times; once a layer is enough.
+        if let Some(status) = answer.status.filter(|_| answer.progress_detail.is_none()) {
+            let subject = answer.id.map(|id| format!("{id}: ")).unwrap_or_default();
+            events.say(Event::Fetch(subject + &status));
+        }
+        if let Some(image) = answer.aux.and_then(|aux| aux.id) {
+            id = image.parse().ok();
+        }
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_an_error_is_its_sentence() {
+        assert_eq!(
+            sentence("a\nCOPY failed: no such file.\n\n"),
+            "COPY failed: no such file"
+        );
+        assert_eq!(sentence(""), "nothing");
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong on the way to an image.
+
+use std::path::PathBuf;
+
+use launch_config::source::GitRemote;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a source, a plan or a build failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The directory is not there or not a directory.
+    #[error("source `{}` is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// git is not on this machine.
+    #[error("git is not installed")]
+    NoGit(#[source] std::io::Error),
+    /// The remote has no such branch, tag or commit.
+    #[error("`{remote}` has no branch, tag or commit `{reference}`")]
+    NoSuchReference {
+        /// The repository.
+        remote: Box<GitRemote>,
+        /// What was asked for.
+        reference: String,
+    },
+    /// git failed otherwise.
+    #[error("git cannot {action} `{remote}`: {said}")]
+    Git {
+        /// The repository.
+        remote: Box<GitRemote>,
+        /// What was tried.
+        action: &'static str,
+        /// What git said, without secrets, reduced to its useful lines.
+        said: String,
+    },
+    /// A path of the spec leads out of the source, or is not there.
+    #[error("{what} `{}` {why}", .path.display())]
+    Path {
+        /// What the path is for: `Dockerfile`, `build context`.
+        what: &'static str,
+        /// The path as given.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// An ignore file has a rule that is none.
+    #[error("`{}` line {line}: `{rule}` is not a pattern", .file.display())]
+    Ignore {
+        /// The ignore file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The rule.
+        rule: String,
+    },
+    /// A file of a source cannot be read.
+    #[error("cannot read `{}`", .path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a source was written to, replaced or removed while it was read.
+    #[error("`{}` changed while it was read", .0.display())]
+    Changed(PathBuf),
+    /// An entry cannot be written to a working copy.
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        /// The entry, relative to the copy.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An archive has an entry that is not unpacked.
+    #[error("archive entry `{entry}` {why}")]
+    Archive {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The plan cannot be made: what is missing, and where it was looked for.
+    #[error("{0}")]
+    Plan(String),
+    /// The builder's backend is not there.
+    #[error("{builder} is not available: {missing}")]
+    Unavailable {
+        /// The builder.
+        builder: &'static str,
+        /// What is missing.
+        missing: String,
+        /// Why, if an error said so.
+        #[source]
+        source: Option<Source>,
+    },
+    /// The build failed.
+    #[error("{builder} cannot build `{image}`: {said}")]
+    Build {
+        /// The builder.
+        builder: &'static str,
+        /// The image.
+        image: String,
+        /// The backend's own sentence.
+        said: String,
+        /// The last lines of the log.
+        log_tail: Vec<String>,
+    },
+    /// There is source code and no builder for it.
+    #[error("`{0}` has to be built, and the builder is `noop`")]
+    NothingToBuildWith(String),
+    /// A file could not be read or written.
+    #[error("cannot read or write a file")]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether trying the same call again may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Git { .. } | Self::Unavailable { .. } | Self::Changed(_) | Self::Io(_) => true,
+            Self::NotADirectory(_)
+            | Self::NoGit(_)
+            | Self::NoSuchReference { .. }
+            | Self::Path { .. }
+            | Self::Ignore { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Archive { .. }
+            | Self::Plan(_)
+            | Self::Build { .. }
+            | Self::NothingToBuildWith(_) => false,
+        }
+    }
+
+    /// What to try next.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoGit(_) => Some("install git (`apt-get install git`)"),
+            Self::NoSuchReference { .. } => Some("`git ls-remote URL` lists what there is"),
+            Self::Git { .. } => {
+                Some("`git ls-remote URL` in the same environment shows the same error")
+            }
+            Self::Unavailable { .. } => Some("`launch-agent doctor` says what answers"),
+            Self::NothingToBuildWith(_) => {
+                Some("use `--builder docker`, or `--resource local-process` which needs no image")
+            }
+            Self::Ignore { .. } => {
+                Some("the rules are Docker's: see `.dockerignore` in Docker's reference")
+            }
+            Self::Changed(_) => Some("nothing may write to the source meanwhile; ignore what does"),
+            Self::NotADirectory(_)
+            | Self::Path { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Archive { .. }
+            | Self::Plan(_)
+            | Self::Build { .. }
+            | Self::Io(_) => None,
+        }
+    }
+}
