@@ -59,8 +59,26 @@
 //!
 //! # Which files
 //!
-//! See [`ContextOptions`] for where the rules come from. They are Docker's, after one that
-//! leaves `.git` out wherever it is; `!.git` takes it back.
+//! [`ContextOptions`] says where the rules come from; `.dockerignore` unless told otherwise.
+//! They mean what they mean to `docker build`. A pattern is anchored at the root (`*.pyc` is
+//! not `sub/x.pyc`, `**/*.pyc` is both) and covers all that is below what it matches; `!`
+//! takes back; the last rule that matches wins; `**` is any number of directories; `[^a-c]`
+//! is any other character; a backslash escapes. `#` begins a comment in the first column
+//! alone. Blanks at the ends, a leading `/`, `./` and `a/..` are cleaned away. What is no
+//! pattern is [`Error::Ignore`].
+//!
+//! One rule is built in, before all others: `**/.git`. A repository's history is rarely meant
+//! to be in an image, and differs between two clones of one commit. `!.git` takes it back.
+//!
+//! Some corners, which are `BuildKit`'s:
+//!
+//! - A directory that is left out comes back if something below it does, and only then. (The
+//!   old builder does not look below it for a `!` rule with wildcards.)
+//! - A `!` rule is asked only of what the rules before it leave out: `a/b` then `!a` leaves
+//!   `a/b` out, as `a` itself never was.
+//! - Go's `regexp` reads the classes and escapes of a rule with wildcards: `\d` is any digit.
+//!   What gets through to it unmeant (`|`, `{2}`, `\p`, `\Q`) is refused, not guessed at.
+//!
 //! Rules hold for the ignore file and the Dockerfile too. The `docker` program sends both to
 //! the engine in any case, for the engine to read and then to hide from `COPY` if a rule
 //! names them; here the rules alone decide, which is what `COPY` sees. Who needs an ignored

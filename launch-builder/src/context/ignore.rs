@@ -1,23 +1,10 @@
 //! Which files of a tree are left out: `.dockerignore`, with Docker's own semantics.
 //!
-//! The rules are those of a `docker build`: a pattern is anchored at the root of the context
-//! (`*.pyc` is not `sub/x.pyc`; `**/*.pyc` is both), the last rule that matches a path or a
-//! directory above it wins, `!` takes back, `**` is any number of directories, `[^…]`
-//! negates a class, a backslash escapes. A line that begins with `#` is a comment; blanks
-//! around a rule, a leading `/`, `./` and `a/..` are cleaned away. A rule that is no pattern
-//! is an error, as it is for Docker.
-//!
-//! One rule is built in, before all others: `**/.git`. A repository's history is rarely meant
-//! to be in an image, and it differs between two clones of one commit. A rule takes it back:
-//! `!.git`.
-//!
-//! Three things follow from how Docker looks at a tree, and are kept:
-//!
-//! - Rules are asked from the root downwards, and a `!` rule is asked only of what the rules
-//!   before it leave out. `a/b` then `!a` leaves `a/b` out: `a` itself never was.
-//! - A directory that is left out comes back if something below it does.
-//! - Go's `regexp` reads the classes and escapes of a rule with wildcards: `\d` is any digit.
-//!   What gets through to it unmeant (`|`, `{2}`, `\p`, `\Q`) is refused here, not guessed at.
+//! What the rules mean is written in the parent module. A file is read as Docker reads it,
+//! in two halves: [`clean_line`] is what its client does to a line, [`parse_rule`] what its
+//! matcher does to the result; both clean, and the differences show (`./!a` takes back `a`).
+//! Paths are then asked from the root downwards, each with what held for the directory
+//! above it, as BuildKit asks.
 
 mod expression;
 mod glob;

@@ -10,6 +10,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::error::Error;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -41,6 +44,25 @@ impl Root {
     /// Where an entry is, for people.
     pub(super) fn locate(&self, entry: &[u8]) -> PathBuf {
         self.path.join(to_path(entry))
+    }
+
+    /// Why an entry cannot be read. What is no longer there, or no longer what it was when
+    /// its directory was read, has changed.
+    pub(super) fn failed(&self, entry: &[u8], error: io::Error) -> Error {
+        let gone = [
+            Errno::LOOP,
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::INVAL,
+            Errno::NXIO,
+        ];
+        match Errno::from_io_error(&error) {
+            Some(errno) if gone.contains(&errno) => Error::Changed(self.locate(entry)),
+            _ => Error::Read {
+                path: self.locate(entry),
+                source: error,
+            },
+        }
     }
 
     /// The directory at `path`, the root if it is empty.

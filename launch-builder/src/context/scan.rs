@@ -50,10 +50,7 @@ pub(super) fn scan(
     while let Some(directory) = scan.waiting.pop() {
         cancel.check()?;
         scan.read(root, &directory, &mut verdict)
-            .map_err(|source| Error::Read {
-                path: root.locate(&directory.path),
-                source,
-            })?;
+            .map_err(|error| root.failed(&directory.path, error))?;
     }
     for (path, file) in &options.files {
         scan.entries.add(path, Arc::clone(file))?;

@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use launch_config::image::Digest;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
-use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::cancel::Cancel;
@@ -202,22 +201,8 @@ impl<S: Sink> Stream<'_, S> {
         Error::Changed(self.root.locate(path))
     }
 
-    /// What was there in the walk and is no longer there, or no longer that, has changed.
     fn failed(&self, path: &[u8], error: io::Error) -> Error {
-        let gone = [
-            Errno::LOOP,
-            Errno::NOENT,
-            Errno::NOTDIR,
-            Errno::INVAL,
-            Errno::NXIO,
-        ];
-        match Errno::from_io_error(&error) {
-            Some(errno) if gone.contains(&errno) => self.changed(path),
-            _ => Error::Read {
-                path: self.root.locate(path),
-                source: error,
-            },
-        }
+        self.root.failed(path, error)
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Unpacked {
 /// Files get mode 0644 or 0755 by the owner's executable bit, directories 0755, whatever the
 /// umask; times and owners are not restored. Symbolic links are restored as they are,
 /// wherever they point, but nothing is ever written through one. On an error, what was
-/// written so far stays.
+/// written so far stays. Neither the bytes of the files nor those of the names are limited:
+/// it is for archives whose maker is known.
 ///
 /// # Errors
 /// [`Error::Archive`] for an entry with an absolute name, a `..`, a link above it, or that
