@@ -1,8 +1,8 @@
 //! Builds with a Docker Engine, through its API.
 //!
-//! The classic builder of the engine is used: every engine since 1.13 has it, and it needs
-//! no session. The context streams from the disk into the request; nothing is written
-//! beside the user's files, and memory does not grow with the size of anything.
+//! The classic builder of the engine is used: every engine has it, and it needs no session.
+//! The context streams from the disk into the request; nothing is written beside the user's
+//! files, and memory does not grow with the size of anything.
 //!
 //! Closing the connection is how a classic build is cancelled, so dropping the future of
 //! [`Builder::build`] is enough: the engine stops the step that runs and removes its

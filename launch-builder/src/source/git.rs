@@ -6,6 +6,7 @@
 
 mod command;
 mod credentials;
+mod lines;
 mod reference;
 mod said;
 mod scratch;

@@ -1,6 +1,5 @@
 //! Running git: what it may do, what it may see, and that it ends when we do.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -12,9 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::credentials::Login;
+use super::lines::Lines;
 use super::said;
 use crate::error::Error;
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::source::FetchOptions;
 
 /// Settings that win over the system's, the user's and the repository's.
@@ -53,8 +53,6 @@ const REMOVED: [&str; 14] = [
 
 /// Of git's output, so much is kept.
 const LONGEST_OUTPUT: usize = 1 << 20;
-/// Of git's errors, so many lines are kept.
-const LINES: usize = 60;
 /// A multiplexing ssh stays behind git with git's pipes open; we do not wait for it.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -220,7 +218,7 @@ impl<'a> Git<'a> {
     async fn collect(&self, child: &mut Child) -> Result<Output, Error> {
         let stdout = child.stdout.take().expect("the command pipes its output");
         let stderr = child.stderr.take().expect("the command pipes its errors");
-        let (mut text, mut lines) = (Vec::new(), Lines::new(self));
+        let (mut text, mut lines) = (Vec::new(), Lines::new(&self.login, self.events));
         let status = {
             let reading = async { tokio::join!(read_start(stdout, &mut text), lines.read(stderr)) };
             tokio::pin!(reading);
@@ -247,58 +245,6 @@ async fn read_start(mut from: impl AsyncRead + Unpin, text: &mut Vec<u8>) {
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let room = LONGEST_OUTPUT - text.len();
         text.extend_from_slice(&buffer[..count.min(room)]);
-    }
-}
-
-/// git's errors and progress, line by line, masked before anyone sees them.
-struct Lines<'a> {
-    git: &'a Git<'a>,
-    kept: VecDeque<String>,
-    partial: Vec<u8>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(git: &'a Git<'a>) -> Self {
-        Self {
-            git,
-            kept: VecDeque::new(),
-            partial: Vec::new(),
-        }
-    }
-
-    async fn read(&mut self, mut from: impl AsyncRead + Unpin) {
-        let mut buffer = vec![0; 8192];
-        while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            for byte in &buffer[..count] {
-                match byte {
-                    b'\n' | b'\r' => self.end_line(*byte == b'\r'),
-                    // A longer line is cut; no sentence of git is.
-                    _ if self.partial.len() < 4096 => self.partial.push(*byte),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// A line that will be overwritten is progress: it is told, not kept.
-    fn end_line(&mut self, is_progress: bool) {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned();
-        let line = self.git.login.mask(line.trim_end());
-        if line.is_empty() {
-            return;
-        }
-        self.git.events.say(Event::Fetch(line.clone()));
-        if !is_progress {
-            self.kept.push_back(line);
-            if self.kept.len() > LINES {
-                self.kept.pop_front();
-            }
-        }
-    }
-
-    fn into_text(mut self) -> String {
-        self.end_line(false);
-        Vec::from(self.kept).join("\n")
     }
 }
 

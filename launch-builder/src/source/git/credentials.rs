@@ -46,6 +46,10 @@ impl Login {
     }
 
     fn of_url(url: &Url) -> Result<Self, &'static str> {
+        if url.query().is_some() || url.fragment().is_some() {
+            // git would ask for `…?token=x/info/refs`; and a query is where tokens are put.
+            return Err("the URL has a query or a fragment, which git cannot use");
+        }
         let mut bare = url.clone();
         // These fail only for URLs without a host, which are no remotes.
         let _ = bare.set_password(None);
@@ -218,6 +222,12 @@ mod tests {
     fn a_line_break_in_a_credential_is_refused() {
         let remote = "https://u:a%0Ahost=evil@host/r".parse().unwrap();
         assert!(Login::of(&remote).is_err());
+    }
+
+    #[test]
+    fn a_query_never_reaches_a_command_line() {
+        let remote = "https://host/r.git?private_token=s3cret".parse().unwrap();
+        assert!(!Login::of(&remote).unwrap_err().contains("s3cret"));
     }
 
     #[test]
