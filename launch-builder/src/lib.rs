@@ -134,7 +134,12 @@ pub struct BuildRequest {
 impl BuildRequest {
     /// The image of `plan`, named `image`, left with the builder's backend.
     pub fn new(plan: Plan, image: ImageRef) -> Self {
-        Self { plan, image, delivery: Delivery::Local, context: None }
+        Self {
+            plan,
+            image,
+            delivery: Delivery::Local,
+            context: None,
+        }
     }
 
     /// Says what the context was when the image was named after it.
