@@ -58,8 +58,9 @@ pub use self::ending::{
     the_end_is_known_although_nobody_watched,
 };
 pub use self::identity::{
-    a_foreign_handle_is_refused, a_run_outlives_its_client, cleaning_up_leaves_nothing,
-    one_key_is_one_run, owned_runs_are_listed, submitting_at_once_is_one_run,
+    a_dropped_submit_is_finished_by_the_next, a_foreign_handle_is_refused,
+    a_run_outlives_its_client, cleaning_up_leaves_nothing, one_key_is_one_run,
+    owned_runs_are_listed, submitting_at_once_is_one_run,
 };
 pub use self::output::{
     every_watcher_gets_everything, large_output_is_complete, logs_are_slices, odd_bytes_survive,
@@ -111,6 +112,7 @@ pub async fn all(harness: &dyn Harness) {
     a_foreign_handle_is_refused(harness).await;
     cleaning_up_leaves_nothing(harness).await;
     owned_runs_are_listed(harness).await;
+    a_dropped_submit_is_finished_by_the_next(harness).await;
     cancelling_lets_the_program_tidy_up(harness).await;
     cancelling_forces_after_the_grace(harness).await;
     cancelling_ends_a_silent_run(harness).await;

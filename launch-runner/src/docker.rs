@@ -10,8 +10,9 @@
 //! Decisions:
 //! - The container gets an init (as `docker run --init`), unless the image or the command
 //!   starts one of its own: otherwise most programs would not hear SIGTERM as process 1.
-//! - Its log is kept by the engine's `local` driver, without rotation, so that all output
-//!   is there for whoever asks. Docker ends a last line that has no newline with one.
+//! - Its log is kept by the engine's `json-file` driver, without rotation, so that all
+//!   output is there for whoever asks. Docker ends a last line that has no newline with
+//!   one, and replaces bytes that are not UTF-8.
 //! - That a run was cancelled is kept in a volume beside it, `<name>.cancelled`. Pruning
 //!   volumes while runs are there makes cancelled runs look like failed ones.
 //! - Two submits at once: who made the container starts it. Another, who finds it made and
@@ -22,6 +23,7 @@ mod failure;
 mod image;
 mod marker;
 mod options;
+mod output;
 mod run;
 mod start;
 mod value;

@@ -1,6 +1,75 @@
 //! Run jobs, watch them, and find them again.
 //!
-//! (guide to be written)
+//! A [`Runner`] starts what a [`RunRequest`] describes and answers a [`Run`]: something
+//! that can be watched, cancelled and cleaned up, and that does not depend on us. It goes
+//! on when our process dies, also by `kill -9`, and its true exit code is known to whoever
+//! looks next: the same key, or the handle that was stored, finds it again.
+//!
+//! It is not a scheduler: it starts what it is given, at once, and retries nothing.
+//!
+//! # Quick start
+//!
+//! ```
+//! # #[cfg(all(feature = "process", unix))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use futures_util::StreamExt as _;
+//! use launch_runner::Runner as _;
+//! use launch_runner::config::id::RunKey;
+//! use launch_runner::process::ProcessRunner;
+//! use launch_runner::run::{Run as _, RunEvent, RunRequest, Workload};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let (runs, tree) = (dir.path().join("runs"), dir.path().to_owned());
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let runner = ProcessRunner::open(runs)?;
+//! let key = RunKey::new("k3x9".parse()?, 0);
+//! let request = RunRequest::new(key, Workload::Tree(tree))
+//!     .with_command(["sh", "-c", "echo hello $NAME; exit 3"])
+//!     .with_env("NAME", "world");
+//! let run = runner.submit(request).await?;
+//!
+//! let mut events = run.events(0);
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         RunEvent::Log(bytes) => assert_eq!(&bytes[..], b"hello world\n"),
+//!         RunEvent::Ended(end) => assert_eq!(end.message, "the program ended with code 3"),
+//!         _ => {}
+//!     }
+//! }
+//! run.clean_up().await?;
+//! # Ok(())
+//! # })
+//! # }
+//! # #[cfg(not(all(feature = "process", unix)))]
+//! # fn main() {}
+//! ```
+//!
+//! # After a crash
+//!
+//! Store [`Run::handle`] before you rely on it, and [`Runner::attach`] with it later. If
+//! the crash came before that, [`Runner::submit`] the same request again: names derive from
+//! the key, so the run is found if it exists. [`Runner::owned`] lists what is there. Call
+//! [`Run::clean_up`] only when the outcome is safe elsewhere: with it, the backend forgets
+//! the run, and the same key would start anew.
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! | --- | --- | --- |
+//! | `process` | yes | `process`: local processes, on Unix |
+//! | `docker` | yes | `docker`: containers of a Docker Engine |
+//! | `conformance` | no | `conformance`: the tests every runner passes |
+//!
+//! # A runner of your own
+//!
+//! Implement [`Runner`] and [`Run`] for your backend: derive every name from
+//! [`run::run_name`], put the labels of the run on everything you make, and keep the fact of
+//! a cancel where the next process finds it. Then implement `conformance::Harness` and run
+//! the suite; it finds what contracts only say.
+//!
+//! [`Run`]: run::Run
+//! [`Run::clean_up`]: run::Run::clean_up
+//! [`Run::handle`]: run::Run::handle
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

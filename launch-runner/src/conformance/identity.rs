@@ -1,5 +1,7 @@
 //! One key, one run, found again.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use launch_config::outcome::Reason;
 
@@ -157,4 +159,29 @@ pub async fn owned_runs_are_listed(harness: &dyn Harness) {
             .await
             .expect("an ended run can be cleaned up");
     }
+}
+
+/// A submit that is dropped at any moment leaves a run or none; the next one has it run
+/// once.
+///
+/// # Panics
+/// If it runs twice, or not.
+pub async fn a_dropped_submit_is_finished_by_the_next(harness: &dyn Harness) {
+    let step = |step: u32| async move {
+        let key = fresh_key();
+        let dropped =
+            tokio::time::timeout(Duration::from_millis(7) * step, submit(harness, &key, ONCE));
+        // Dropped or done, both may happen.
+        let _ = dropped.await;
+        let runs = join_all([submit(harness, &key, ONCE), submit(harness, &key, ONCE)]).await;
+        let seen = join_all(runs.iter().map(|run| watch(&**run, 0))).await;
+        seen[0].assert_reason(Reason::Succeeded);
+        assert_eq!(seen[0].text().lines().count(), 1, "{}", seen[0].text());
+        assert_eq!(seen[0].text(), seen[1].text());
+        runs[0]
+            .clean_up()
+            .await
+            .expect("an ended run can be cleaned up");
+    };
+    join_all((0..12).map(step)).await;
 }

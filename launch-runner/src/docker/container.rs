@@ -78,13 +78,14 @@ pub(super) fn body(
     }
 }
 
-/// Logs that can be read back, whatever the engine's default is. `local` keeps bytes
-/// that are not UTF-8, which `json-file` does not. One file as large as it takes: what a
+/// Logs that can be read back, whatever the engine's default is. `json-file` replaces
+/// bytes that are not UTF-8; `local` would keep them, but loses the newline of lines above
+/// 16 KiB (Engine 20.10), which progress bars write. One file as large as it takes: what a
 /// rotation drops would be missing from the run's output.
 fn log_config() -> HostConfigLogConfig {
-    let config = [("max-size", "1t"), ("max-file", "1"), ("compress", "false")];
+    let config = [("max-size", "1t"), ("max-file", "1")];
     HostConfigLogConfig {
-        typ: Some("local".to_owned()),
+        typ: Some("json-file".to_owned()),
         config: Some(
             config
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -17,13 +17,19 @@ use crate::run::{RunRequest, Workload};
 
 /// How long whoever made a container may take to start it, before others do.
 const MAKER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long we try while somebody else makes and removes the same container.
+const OTHERS_PATIENCE: Duration = Duration::from_mins(1);
+/// How soon we look again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long starting may take: the engine sets up network and devices.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Finds the container of a request, or makes and starts it.
 pub(super) async fn submit(run: &DockerRun, request: RunRequest) -> Result<(), Error> {
-    // It changes between looking and acting only if somebody else acts at the same time.
-    for _ in 0..5 {
+    // What was seen changes only if somebody else acts at the same time; their name for the
+    // container may be taken before the container is there to be seen.
+    let deadline = Instant::now() + OTHERS_PATIENCE;
+    while Instant::now() < deadline {
         match run
             .find()
             .await
@@ -46,6 +52,7 @@ pub(super) async fn submit(run: &DockerRun, request: RunRequest) -> Result<(), E
                 }
             }
         }
+        tokio::time::sleep(PAUSE).await;
     }
     let busy = "its container comes and goes: somebody else acts on it";
     Err(Error::Backend {
@@ -99,7 +106,7 @@ async fn wait_for_maker(run: &DockerRun) -> Result<bool, Error> {
         if container::stand(&found) != Stand::Created || run.is_cancelled().await? {
             return Ok(true);
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(false)
 }

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::container::LogOutput;
 use bollard::errors::Error as EngineError;
-use bollard::query_parameters::LogsOptionsBuilder;
-use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::FutureExt as _;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::container::{Stand, stand};
+use super::output::{Checkpoints, Output};
 use super::run::DockerRun;
 use crate::run::{RunEnd, RunEvent, RunState};
 
-/// Output that is there already is told in pieces of about this size.
-const CHUNK: usize = 64 * 1024;
 /// How long a silent container is listened to before we ask whether it still runs: the
 /// connection may be dead without saying so.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -26,14 +21,13 @@ const WORTH_A_WARNING: Duration = Duration::from_secs(2);
 /// How long reading a piece of a log may take.
 const SLICE_TIMEOUT: Duration = Duration::from_mins(1);
 
-type Output = BoxStream<'static, Result<LogOutput, EngineError>>;
-
 /// Everything that happens to `run`, output from `offset` on.
 pub(super) fn events(run: DockerRun, offset: u64) -> BoxStream<'static, RunEvent> {
     let watch = Watch {
         run,
         delivered: offset,
         output: None,
+        checkpoints: Checkpoints::default(),
         state: None,
         end: None,
         pause: BACKOFF.0,
@@ -54,13 +48,14 @@ pub(super) async fn slice(
     limit: usize,
 ) -> Result<Bytes, EngineError> {
     let reading = async {
-        let (mut output, mut skip) = (open(&run.docker, &run.handle.id, false), offset);
+        let mut checkpoints = Checkpoints::default();
+        let mut output = Output::open(&run.docker, &run.handle.id, false, &checkpoints, offset);
         let mut slice = BytesMut::new();
         while slice.len() < limit {
-            let Some(piece) = output.next().await else {
+            let Some(piece) = output.next(&mut checkpoints).await else {
                 break;
             };
-            slice.extend_from_slice(&skipped(piece?.into_bytes(), &mut skip));
+            slice.extend_from_slice(&piece?);
         }
         slice.truncate(limit);
         Ok(slice.freeze())
@@ -70,69 +65,12 @@ pub(super) async fn slice(
         .unwrap_or(Err(EngineError::RequestTimeoutError))
 }
 
-/// The log from its beginning: the API has no offset in bytes.
-fn open(docker: &Docker, name: &str, follow: bool) -> Output {
-    let options = LogsOptionsBuilder::new()
-        .stdout(true)
-        .stderr(true)
-        .follow(follow)
-        .build();
-    docker.logs(name, Some(options)).fuse().boxed()
-}
-
-/// What is left of `piece` once `skip` bytes were passed over.
-fn skipped(mut piece: Bytes, skip: &mut u64) -> Bytes {
-    let passed = usize::try_from(*skip).map_or(piece.len(), |skip| skip.min(piece.len()));
-    *skip -= passed as u64;
-    piece.advance(passed);
-    piece
-}
-
-/// A log being read.
-struct Reading {
-    output: Output,
-    skip: u64,
-    /// What went wrong after the output that was told last.
-    failure: Option<EngineError>,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<Result<Bytes, EngineError>> {
-        match self.failure.take() {
-            Some(error) => Some(Err(error)),
-            None => Some(match self.output.next().await? {
-                Ok(piece) => Ok(skipped(piece.into_bytes(), &mut self.skip)),
-                Err(error) => Err(error),
-            }),
-        }
-    }
-
-    /// `first`, with what is there already.
-    fn gather(&mut self, first: Bytes) -> Bytes {
-        let mut rest = BytesMut::new();
-        while first.len() + rest.len() < CHUNK {
-            match self.next().now_or_never().flatten() {
-                Some(Ok(piece)) => rest.extend_from_slice(&piece),
-                Some(Err(error)) => {
-                    self.failure = Some(error);
-                    break;
-                }
-                None => break,
-            }
-        }
-        if rest.is_empty() {
-            first
-        } else {
-            [first, rest.freeze()].concat().into()
-        }
-    }
-}
-
 struct Watch {
     run: DockerRun,
     /// How many bytes of output were told, or need not be.
     delivered: u64,
-    output: Option<Reading>,
+    output: Option<Output>,
+    checkpoints: Checkpoints,
     state: Option<RunState>,
     end: Option<RunEnd>,
     pause: Duration,
@@ -147,7 +85,7 @@ impl Watch {
         }
         loop {
             let step = match self.output.take() {
-                Some(reading) => self.read(reading).await,
+                Some(output) => self.read(output).await,
                 None => self.look().await,
             };
             match step {
@@ -165,17 +103,19 @@ impl Watch {
 
     /// Tells the next output. At the end of a log, either the container is known to have
     /// ended, and this was all of it, or it is looked at again.
-    async fn read(&mut self, mut reading: Reading) -> Result<Option<RunEvent>, EngineError> {
-        let Ok(first) = tokio::time::timeout(SILENCE, reading.next()).await else {
-            return self.still_runs(reading).await;
+    async fn read(&mut self, mut output: Output) -> Result<Option<RunEvent>, EngineError> {
+        let Ok(first) = tokio::time::timeout(SILENCE, output.next(&mut self.checkpoints)).await
+        else {
+            return self.still_runs(output).await;
         };
         let Some(first) = first else {
             self.done = self.end.is_some();
             return Ok(self.end.take().map(RunEvent::Ended));
         };
-        let piece = reading.gather(first.inspect_err(|_| self.end = None)?);
+        let first = first.inspect_err(|_| self.end = None)?;
+        let piece = output.gather(first, &mut self.checkpoints);
         self.delivered += piece.len() as u64;
-        self.output = Some(reading);
+        self.output = Some(output);
         if piece.is_empty() {
             return Ok(None);
         }
@@ -184,10 +124,10 @@ impl Watch {
     }
 
     /// After a long silence: keeps listening if there is still something to hear.
-    async fn still_runs(&mut self, reading: Reading) -> Result<Option<RunEvent>, EngineError> {
+    async fn still_runs(&mut self, output: Output) -> Result<Option<RunEvent>, EngineError> {
         let found = self.run.find().await?;
         if matches!(found.as_ref().map(stand), Some(Stand::Running { .. })) {
-            self.output = Some(reading);
+            self.output = Some(output);
         }
         Ok(None)
     }
@@ -207,8 +147,8 @@ impl Watch {
             }
             Some(Stand::Running { .. }) => self.listen(true),
             Some(Stand::Ended(end)) => {
-                // Its log is complete now. It is read again from the start: a followed
-                // log may miss what came last.
+                // Its log is complete now. Its end is read again: a followed log may miss
+                // what came last.
                 self.end = Some(self.run.end(Some(end)).await?);
                 self.listen(false);
                 return Ok(None);
@@ -218,12 +158,15 @@ impl Watch {
     }
 
     fn listen(&mut self, follow: bool) {
-        let output = open(&self.run.docker, &self.run.handle.id, follow);
-        self.output = Some(Reading {
-            output,
-            skip: self.delivered,
-            failure: None,
-        });
+        let name = &self.run.handle.id;
+        let (docker, checkpoints) = (&self.run.docker, &self.checkpoints);
+        self.output = Some(Output::open(
+            docker,
+            name,
+            follow,
+            checkpoints,
+            self.delivered,
+        ));
     }
 
     fn enter(&mut self, state: RunState) -> Option<RunEvent> {
@@ -244,24 +187,5 @@ impl Watch {
         self.warned = true;
         let text = format!("the Docker Engine does not answer ({error}); still trying");
         Some(RunEvent::Warning(text))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_told_is_passed_over_once() {
-        let mut skip = 5;
-        assert_eq!(skipped(Bytes::from_static(b"abc"), &mut skip), Bytes::new());
-        assert_eq!(
-            skipped(Bytes::from_static(b"defg"), &mut skip),
-            Bytes::from_static(b"fg")
-        );
-        assert_eq!(
-            skipped(Bytes::from_static(b"hi"), &mut skip),
-            Bytes::from_static(b"hi")
-        );
     }
 }

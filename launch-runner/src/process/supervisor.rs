@@ -98,3 +98,101 @@ async fn claimed(directory: &RunDirectory, child: &mut Child) -> io::Result<()> 
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Every POSIX shell of this machine; `/bin/sh` may be any of them elsewhere.
+    fn shells() -> Vec<Vec<&'static str>> {
+        let known = [
+            vec!["/bin/sh"],
+            vec!["/bin/dash"],
+            vec!["/bin/bash", "--posix"],
+            vec!["/bin/busybox", "sh"],
+            vec!["/bin/ksh"],
+            vec!["/bin/zsh", "--emulate", "sh"],
+        ];
+        known
+            .into_iter()
+            .filter(|shell| Path::new(shell[0]).exists())
+            .collect()
+    }
+
+    /// Runs the script as a group of its own, and returns what `exit` and stdout hold.
+    fn supervise(shell: &[&str], dir: &Path, program: &[&str]) -> (String, String) {
+        use std::os::unix::process::CommandExt as _;
+        let output = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", SCRIPT, "launch-run"])
+            .arg(dir)
+            .args(program)
+            .stderr(Stdio::null())
+            .process_group(0)
+            .output()
+            .unwrap();
+        let exit = fs_err::read_to_string(dir.join("exit")).unwrap_or_default();
+        (
+            exit.lines().next().unwrap_or_default().trim().to_owned(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    }
+
+    fn reserved() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs_err::write(dir.path().join("exit"), [b' '; 31]).unwrap();
+        dir
+    }
+
+    #[test]
+    fn every_shell_keeps_the_code_and_adds_nothing_to_the_output() {
+        for shell in shells() {
+            for (script, code) in [("exit 0", "0"), ("exit 7", "7"), ("kill -9 $$", "137")] {
+                let dir = reserved();
+                let program = [
+                    "/bin/sh",
+                    "-c",
+                    &format!("echo out; echo err >&2; {script}"),
+                ];
+                let (exit, output) = supervise(&shell, dir.path(), &program);
+                assert_eq!(
+                    (exit.as_str(), output.as_str()),
+                    (code, "out\nerr\n"),
+                    "{shell:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_shell_outlives_a_signal_to_the_group() {
+        for shell in shells() {
+            let dir = reserved();
+            // Signal 0 goes to the whole group, the supervisor included.
+            let program = [
+                "/bin/sh",
+                "-c",
+                "kill -TERM 0; kill -INT 0; kill -HUP 0; sleep 5",
+            ];
+            let (exit, _) = supervise(&shell, dir.path(), &program);
+            assert_eq!(exit, "143", "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn every_shell_starts_a_claimed_or_cancelled_run_never() {
+        for shell in shells() {
+            let dir = reserved();
+            fs_err::write(dir.path().join("pid"), "1\n").unwrap();
+            let claimed = supervise(&shell, dir.path(), &["/bin/echo", "started"]);
+            assert_eq!(claimed, (String::new(), String::new()), "{shell:?}");
+            let dir = reserved();
+            fs_err::write(dir.path().join("cancelled"), "").unwrap();
+            let cancelled = supervise(&shell, dir.path(), &["/bin/echo", "started"]);
+            assert_eq!(cancelled, (String::new(), String::new()), "{shell:?}");
+        }
+    }
+}

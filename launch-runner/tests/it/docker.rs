@@ -16,14 +16,15 @@ use launch_runner::{Error, Runner};
 use serde_json::json;
 
 const IMAGE: &str = "launch-test/busybox:1";
-const OWNER: &str = "launch-runner-tests";
+pub(crate) const OWNER: &str = "launch-runner-tests";
 
 #[derive(Debug)]
-struct Containers;
+pub(crate) struct Containers;
 
 impl Containers {
     /// The engine, or `None` and a word why not.
-    fn new() -> Option<Self> {
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub(crate) fn new() -> Option<Self> {
         if std::env::var("LAUNCH_TEST_DOCKER").is_ok_and(|value| value == "1") {
             return Some(Self);
         }
@@ -32,7 +33,7 @@ impl Containers {
             !std::env::var("CI").is_ok_and(|value| value == "true"),
             "{why}"
         );
-        fs_err::write("/dev/stderr", format!("skipped: {why}\n")).unwrap();
+        eprintln!("skipped: {why}");
         None
     }
 }
@@ -211,6 +212,25 @@ async fn options_reach_the_engine() {
         (host.memory, host.nano_cpus),
         (Some(64 << 20), Some(1_000_000_000))
     );
+    run.clean_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_one_line() {
+    let Some(containers) = Containers::new() else {
+        return;
+    };
+    // The engine cuts lines after 16 KiB.
+    let script = "yes | tr -d '\\n' | head -c 100000; echo; echo end";
+    let run = containers
+        .open()
+        .await
+        .submit(containers.script(fresh_key(), script))
+        .await
+        .unwrap();
+    let seen = watch(&*run, 0).await;
+    let whole = seen.output == format!("{}\nend\n", "y".repeat(100_000)).into_bytes();
+    assert!(whole, "{} bytes", seen.output.len());
     run.clean_up().await.unwrap();
 }
 

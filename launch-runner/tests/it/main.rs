@@ -1,6 +1,9 @@
 //! Runners against their backends.
 
-#![cfg(feature = "conformance")]
+#![cfg(all(
+    feature = "conformance",
+    any(feature = "docker", all(feature = "process", unix))
+))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 /// One test of each function of the conformance suite.
@@ -26,6 +29,7 @@ macro_rules! conformance {
             a_foreign_handle_is_refused,
             cleaning_up_leaves_nothing,
             owned_runs_are_listed,
+            a_dropped_submit_is_finished_by_the_next,
             cancelling_lets_the_program_tidy_up,
             cancelling_forces_after_the_grace,
             cancelling_ends_a_silent_run,
@@ -47,5 +51,7 @@ macro_rules! conformance {
 mod crash;
 #[cfg(feature = "docker")]
 mod docker;
+#[cfg(all(feature = "docker", unix))]
+mod docker_wire;
 #[cfg(all(feature = "process", unix))]
 mod process;
