@@ -241,15 +241,8 @@ pub async fn a_second_push_sends_nothing(subject: &Subject) {
 /// If it does not.
 pub async fn an_index_is_pushed_with_its_images(subject: &Subject) {
     let image = subject.image("index");
-    let shared = vec![5; 3000];
-    let samples = [
-        Sample::random(100)
-            .with_layer(shared.clone())
-            .with_platform("linux", "amd64"),
-        Sample::random(100)
-            .with_layer(shared)
-            .with_platform("linux", "arm64"),
-    ];
+    let sample = || Sample::random(100).with_layer(vec![5; 3000]);
+    let samples = ["amd64", "arm64"].map(|cpu| sample().with_platform("linux", cpu));
     let (layout, digest) = layout(&samples);
     let pushed = subject.push(&layout, &image).await;
     assert_eq!(

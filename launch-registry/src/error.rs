@@ -43,6 +43,15 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// The registry's certificate is not one that this system trusts.
+    #[error("the certificate of registry `{registry}` is not trusted here")]
+    Untrusted {
+        /// The host.
+        registry: String,
+        /// Why not.
+        #[source]
+        source: Source,
+    },
     /// The registry answered what the specification does not allow, or refused the content.
     #[error("registry `{registry}` answered {status} to {request}{said}", said = tail(.said))]
     Protocol {
@@ -103,6 +112,7 @@ impl Error {
             Self::Protocol { status, .. } => *status >= 500 || *status == 429,
             Self::Unauthorized { .. }
             | Self::Denied { .. }
+            | Self::Untrusted { .. }
             | Self::Digest { .. }
             | Self::Layout { .. }
             | Self::Config { .. }
@@ -118,6 +128,9 @@ impl Error {
             }
             Self::Denied { .. } => Some("ask the registry's owner for the permission named above"),
             Self::Unreachable { .. } => Some("is the host right, and is a proxy needed?"),
+            Self::Untrusted { .. } => {
+                Some("`SSL_CERT_FILE` names a file with the authorities to trust")
+            }
             Self::Config { .. } => Some("`docker login` writes the file anew"),
             Self::Protocol { status: 404, .. } => {
                 Some("does the repository exist? some registries want it made before a push")

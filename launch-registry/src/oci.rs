@@ -13,6 +13,7 @@ mod retry;
 mod session;
 mod status;
 mod transport;
+mod trust;
 mod upload;
 
 use std::fmt;

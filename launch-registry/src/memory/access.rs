@@ -115,43 +115,29 @@ impl Access {
         else {
             return Answer::error(404, "UNSUPPORTED", "there is no token service");
         };
-        let field = |name: &str| {
-            form.iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value)
-        };
         let sent = head.header("authorization");
-        let is_known = if head.method == "POST" {
-            field("refresh_token").is_some_and(|token| token == password.expose())
+        let is_post = head.method == "POST";
+        let is_known = if is_post {
+            let given = form.iter().find(|(key, _)| key == "refresh_token");
+            given.is_some_and(|(_, token)| token == password.expose())
         } else {
             sent.is_some_and(|sent| is_basic(sent, user, password))
         };
-        if !is_known && (sent.is_some() || head.method == "POST") {
+        if !is_known && (sent.is_some() || is_post) {
             return Answer::error(401, "UNAUTHORIZED", "incorrect username or password");
         }
-        let asked = head
-            .query
-            .iter()
-            .chain(form)
-            .filter(|(key, _)| key == "scope");
+        let asked = head.query.iter().chain(form);
+        let asked = asked.filter(|(key, _)| key == "scope" && is_known);
         let scopes = asked
             .flat_map(|(_, value)| value.split(' '))
             .map(str::to_owned);
-        let scopes = if is_known {
-            scopes.collect()
-        } else {
-            Vec::new()
-        };
-        let mut grants = locked(&self.grants);
+        self.grant(scopes.collect(), *good_for)
+    }
+
+    fn grant(&self, scopes: Vec<String>, good_for: Option<u32>) -> Answer {
         let token = format!("memory-token-{}", random());
         let answer = serde_json::json!({ "token": token, "expires_in": 300 }).to_string();
-        grants.insert(
-            Secret::new(token),
-            Grant {
-                scopes,
-                good_for: *good_for,
-            },
-        );
+        locked(&self.grants).insert(Secret::new(token), Grant { scopes, good_for });
         Answer::new(200).body("application/json", answer)
     }
 }

@@ -21,29 +21,17 @@ pub(super) async fn serve(stream: TcpStream, state: &State, is_main: bool) -> io
     stream.set_nodelay(true)?;
     let mut stream = Stream::new(stream);
     while let Some(head) = http::read_head(&mut stream).await? {
-        let faults = state.faults();
-        if !faults.latency.is_zero() {
-            tokio::time::sleep(faults.latency).await;
+        let fate = meet_fate(state, &head).await;
+        if fate == Fate::ResetBefore {
+            return reset(&stream);
         }
-        let is_probe = head.path == "/v2/";
-        let fate = if is_probe {
-            Fate::Good
-        } else {
-            locked(&state.dice).fate(&faults)
-        };
-        if fate != Fate::Good {
-            state.count(|counts| counts.faults += 1);
-        }
+        let mut body = Body::open(&mut stream, &head).await?;
         let mut request = Request {
             state,
             head,
             is_main,
             fate,
         };
-        if fate == Fate::ResetBefore {
-            return reset(&stream);
-        }
-        let mut body = Body::open(&mut stream, &request.head).await?;
         let answer = match request.answer(&mut body).await {
             Ok(answer) | Err(Refusal::Answer(answer)) => answer,
             Err(Refusal::Reset) => return reset(&stream),
@@ -55,10 +43,27 @@ pub(super) async fn serve(stream: TcpStream, state: &State, is_main: bool) -> io
         }
         answer.write(&mut stream, &request.head, keep).await?;
         if !keep {
-            return Ok(());
+            break;
         }
     }
     Ok(())
+}
+
+/// Waits as long as the faults say, and rolls the dice for a request. Who only asks what
+/// kind of server this is meets no faults.
+async fn meet_fate(state: &State, head: &Head) -> Fate {
+    let faults = state.faults();
+    if !faults.latency.is_zero() {
+        tokio::time::sleep(faults.latency).await;
+    }
+    if head.path == "/v2/" {
+        return Fate::Good;
+    }
+    let fate = locked(&state.dice).fate(&faults);
+    if fate != Fate::Good {
+        state.count(|counts| counts.faults += 1);
+    }
+    fate
 }
 
 /// Ends a connection as a crash or a firewall would, without goodbye.

@@ -55,6 +55,20 @@ struct Manifest {
     manifests: Vec<Reference>,
 }
 
+impl Manifest {
+    fn parse(media_type: &str, bytes: &[u8]) -> Result<Self, Answer> {
+        let invalid = |message: &str| Answer::error(400, "MANIFEST_INVALID", message);
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| invalid(&error.to_string()))?;
+        match manifest.media_type.as_deref() {
+            Some(own) if own != media_type => {
+                Err(invalid("its media type is not that of the request"))
+            }
+            _ => Ok(manifest),
+        }
+    }
+}
+
 pub(super) fn sha256(bytes: &[u8]) -> Digest {
     Digest::from_sha256(Sha256::digest(bytes).into())
 }
@@ -157,39 +171,23 @@ impl Store {
         media_type: &str,
         bytes: Bytes,
     ) -> Result<Digest, Answer> {
-        let invalid = |message: &str| Answer::error(400, "MANIFEST_INVALID", message);
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
-        if manifest
-            .media_type
-            .as_deref()
-            .is_some_and(|own| own != media_type)
-        {
-            return Err(invalid("its media type is not that of the request"));
-        }
-        self.check_parts(repository, &manifest)?;
+        self.check_parts(repository, &Manifest::parse(media_type, &bytes)?)?;
         let digest = sha256(&bytes);
-        match reference.parse::<Digest>() {
-            Ok(named) if named != digest => {
-                return Err(Answer::error(
-                    400,
-                    "DIGEST_INVALID",
-                    "the manifest has another digest",
-                ));
-            }
-            Ok(_) => (),
-            Err(_) => {
-                self.repository(repository)
-                    .tags
-                    .insert(reference.to_owned(), digest);
-            }
+        let named = reference.parse::<Digest>();
+        if named.as_ref().is_ok_and(|named| *named != digest) {
+            let message = "the manifest has another digest";
+            return Err(Answer::error(400, "DIGEST_INVALID", message));
+        }
+        let repository = self.repository(repository);
+        if named.is_err() {
+            repository.tags.insert(reference.to_owned(), digest);
         }
         let stored = StoredManifest {
             digest,
             media_type: media_type.to_owned(),
             bytes,
         };
-        self.repository(repository).manifests.insert(digest, stored);
+        repository.manifests.insert(digest, stored);
         Ok(digest)
     }
 

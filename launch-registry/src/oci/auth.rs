@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use launch_config::secret::Secret;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::HeaderMap;
 use tokio::sync::OnceCell;
 
 pub(crate) use self::challenge::Challenge;
@@ -100,12 +100,7 @@ impl Auth {
         headers: &HeaderMap,
         refused: Option<&Authorization>,
     ) -> Result<(), Error> {
-        let values = headers.get_all(WWW_AUTHENTICATE);
-        let values: Vec<&str> = values
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let challenge = Challenge::choose(&values)
+        let challenge = Challenge::of(headers)
             .ok_or_else(|| target.unauthorized("it does not say how to log in"))?;
         let host = &target.registry;
         locked(&self.tokens).retain(|key, cell| {

@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::auth::{Authorization, Scopes};
+use super::trust::Source;
 use crate::Error;
 
 /// How long an answer may take.
@@ -57,7 +58,7 @@ impl Call {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// There was no answer, or no whole one.
-    Broken(Box<dyn std::error::Error + Send + Sync>),
+    Broken(Source),
     /// The registry wants to know who we are, or does not believe it.
     Challenged(Box<Challenged>),
     /// Later, perhaps.

@@ -1,6 +1,6 @@
 //! A blob's bytes on their way out: read by a thread of their own, hashed as they pass.
 
-use std::io::{Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +18,8 @@ use launch_config::image::Digest;
 const CHUNK: usize = 128 * 1024;
 /// As many pieces may wait for the connection.
 const QUEUE: usize = 4;
+
+type Piece = io::Result<Bytes>;
 
 /// What became of reading a blob.
 #[derive(Debug, Clone, Default)]
@@ -49,10 +51,7 @@ pub(crate) fn stream(
     blob: &Blob,
     offset: u64,
     on_sent: impl Fn(u64) + Send + 'static,
-) -> (
-    impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
-    Reading,
-) {
+) -> (impl Stream<Item = Piece> + Send + 'static, Reading) {
     let (pieces, queue) = mpsc::channel(QUEUE);
     let reading = Reading::default();
     reading.sent.store(offset, Ordering::Relaxed);
@@ -60,32 +59,33 @@ pub(crate) fn stream(
     tokio::task::spawn_blocking(move || {
         if let Err(error) = read(&blob, offset, &pieces) {
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            let broken = std::io::Error::other("the blob cannot be read");
             // The receiver may have gone: then nobody needs to know.
-            let _ = pieces.blocking_send(Err(broken));
+            let _ = pieces.blocking_send(Err(io::Error::other("the blob cannot be read")));
         }
     });
     let sent = Arc::clone(&reading.sent);
-    let stream = stream::unfold(
-        (queue, sent, on_sent),
-        |(mut queue, sent, on_sent)| async move {
-            let piece: std::io::Result<Bytes> = queue.recv().await?;
-            if let Ok(bytes) = &piece {
-                let length = bytes.len() as u64;
-                on_sent(sent.fetch_add(length, Ordering::Relaxed) + length);
-            }
-            Some((piece, (queue, sent, on_sent)))
-        },
-    );
-    (stream, reading)
+    (counted(queue, sent, on_sent), reading)
+}
+
+/// What the connection takes from `queue`, counted as it goes.
+fn counted(
+    queue: mpsc::Receiver<Piece>,
+    sent: Arc<AtomicU64>,
+    on_sent: impl Fn(u64) + Send + 'static,
+) -> impl Stream<Item = Piece> + Send + 'static {
+    let state = (queue, sent, on_sent);
+    stream::unfold(state, |(mut queue, sent, on_sent)| async move {
+        let piece = queue.recv().await?;
+        if let Ok(bytes) = &piece {
+            let length = bytes.len() as u64;
+            on_sent(sent.fetch_add(length, Ordering::Relaxed) + length);
+        }
+        Some((piece, (queue, sent, on_sent)))
+    })
 }
 
 /// Reads to the end, or until nobody listens any more.
-fn read(
-    blob: &Blob,
-    offset: u64,
-    pieces: &mpsc::Sender<std::io::Result<Bytes>>,
-) -> Result<(), Error> {
+fn read(blob: &Blob, offset: u64, pieces: &mpsc::Sender<Piece>) -> Result<(), Error> {
     let mut file = fs_err::File::open(&blob.path)?;
     let mut hash = Sha256::new();
     let mut position = 0;
@@ -117,7 +117,7 @@ fn to_usize(length: u64) -> usize {
 
 fn fill(file: &mut fs_err::File, piece: &mut [u8], blob: &Blob) -> Result<(), Error> {
     file.read_exact(piece).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => layout::invalid(&blob.path, "the blob was shortened"),
+        io::ErrorKind::UnexpectedEof => layout::invalid(&blob.path, "the blob was shortened"),
         _ => Error::Io(error),
     })
 }
@@ -145,7 +145,7 @@ pub(crate) async fn read_whole(blob: &Blob) -> Result<Bytes, Error> {
     };
     tokio::task::spawn_blocking(read)
         .await
-        .map_err(std::io::Error::other)?
+        .map_err(io::Error::other)?
 }
 
 #[cfg(test)]

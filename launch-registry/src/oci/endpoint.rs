@@ -137,6 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn credentials_travel_encrypted_or_near_or_where_it_was_allowed() {
+        let listed = ["auth.lan".to_owned()];
+        let private = |text| is_private(&url(text), &listed);
+        assert!(private("https://auth.docker.io/token") && private("http://127.0.0.1:5050/token"));
+        assert!(private("http://auth.lan:5050/token"));
+        assert!(!private("http://auth.docker.io/token") && !private("http://192.0.2.1/"));
+    }
+
+    #[test]
     fn insecure_hosts_are_named_with_or_without_port() {
         let listed = |name: &str| is_listed(&url("http://r.lan:5000/"), &[name.to_owned()]);
         assert!(listed("r.lan") && listed("r.lan:5000"));

@@ -82,16 +82,15 @@ pub(crate) fn read(path: &Path, image: &ImageRef) -> Result<Image, Error> {
                 bytes: bytes.into(),
             });
         }
-        None => {
-            let why = format!(
-                "its index names {} images, none of them by the tag `{}`",
-                index.manifests.len(),
-                image.tag().unwrap_or("latest")
-            );
-            return Err(invalid(&file, why));
-        }
+        None => return Err(ambiguous(&file, &index, image)),
     }
     Ok(walk.image)
+}
+
+fn ambiguous(file: &Path, index: &Document, image: &ImageRef) -> Error {
+    let (count, tag) = (index.manifests.len(), image.tag().unwrap_or("latest"));
+    let why = format!("its index names {count} images, none of them by the tag `{tag}`");
+    invalid(file, why)
 }
 
 struct Walk<'a> {
@@ -121,15 +120,9 @@ impl Walk<'_> {
         if !self.seen.insert(digest) {
             return Ok(());
         }
-        if descriptor.size > MANIFEST {
-            return Err(invalid(&path, "it is too large for a manifest"));
-        }
         let bytes = read_capped(&path)?;
-        same_digest(
-            &format!("manifest `{}`", path.display()),
-            digest,
-            sha256(&bytes),
-        )?;
+        let what = format!("manifest `{}`", path.display());
+        same_digest(&what, digest, sha256(&bytes))?;
         let document: Document = document::parse(&path, &bytes)?;
         let media_type = document.media_type(descriptor);
         let media_type = media_type

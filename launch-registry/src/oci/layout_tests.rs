@@ -151,6 +151,11 @@ fn what_is_missing_or_wrong_is_named() {
         "{}",
         scratch.why()
     );
+}
+
+#[test]
+fn what_is_no_layout_is_said_to_be_none() {
+    let scratch = Scratch::new();
     scratch.file("oci-layout", &json!({ "imageLayoutVersion": "2.0.0" }));
     assert!(
         scratch.why().contains("version is `2.0.0`"),

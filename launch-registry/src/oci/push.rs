@@ -32,14 +32,7 @@ pub(crate) async fn push(
     }
     // One after the other, so that no reader meets a manifest whose parts are missing.
     for blobs in [&content.layers, &content.configs] {
-        let places: Vec<_> = blobs
-            .iter()
-            .map(|blob| place(session, blob, options).boxed())
-            .collect();
-        stream::iter(places)
-            .buffer_unordered(options.parallel.max(1))
-            .try_collect::<()>()
-            .await?;
+        place_all(session, blobs, options).await?;
     }
     for manifest in &content.manifests {
         let reference = match image.tag() {
@@ -50,6 +43,17 @@ pub(crate) async fn push(
         session.put_manifest(&reference, manifest).await?;
     }
     Ok(root.digest)
+}
+
+async fn place_all(session: &Session, blobs: &[Blob], options: &PushOptions) -> Result<(), Error> {
+    let places = blobs
+        .iter()
+        .map(|blob| place(session, blob, options).boxed());
+    let places: Vec<_> = places.collect();
+    stream::iter(places)
+        .buffer_unordered(options.parallel.max(1))
+        .try_collect()
+        .await
 }
 
 /// Sees to it that the repository has `blob`, by the cheapest way.

@@ -106,7 +106,7 @@ impl Session {
             request = request.header(AUTHORIZATION, self.header_value(authorization)?);
         }
         let response = request.send().await;
-        let response = response.map_err(|error| Failure::Broken(error.without_url().into()))?;
+        let response = response.map_err(|error| self.broken(error))?;
         tracing::debug!(
             registry = self.target.registry,
             request = call.shown(),
@@ -114,6 +114,11 @@ impl Session {
             "answered"
         );
         Ok(response)
+    }
+
+    fn broken(&self, error: reqwest::Error) -> Failure {
+        let untrusted = self.target.untrusted(error.without_url().into());
+        untrusted.map_or_else(Failure::Broken, Failure::Final)
     }
 
     fn header_value(&self, authorization: &Authorization) -> Result<HeaderValue, Error> {
@@ -140,13 +145,8 @@ impl Session {
         refused: Option<Authorization>,
     ) -> Failure {
         let headers = response.headers().clone();
-        let values = headers.get_all(reqwest::header::WWW_AUTHENTICATE);
-        let values: Vec<&str> = values
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
         let is_known = refused.as_ref().is_some_and(|refused| refused.from_login);
-        let is_insufficient = Challenge::choose(&values).is_some_and(|c| c.is_insufficient());
+        let is_insufficient = Challenge::of(&headers).is_some_and(|c| c.is_insufficient());
         // A good token that is not enough is a matter of permission, not of login.
         let is_denied = is_known && is_insufficient;
         let meaning = if is_denied {
@@ -195,26 +195,12 @@ impl Session {
     ) -> Result<(), Error> {
         let (error, asked) = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::Challenged(challenged) => {
-                let Challenged {
-                    headers,
-                    refused,
-                    error,
-                } = *challenged;
-                if !pace.first_challenge() {
-                    return Err(error);
-                }
-                return self
-                    .transport
-                    .auth
-                    .learn(&self.target, &headers, refused.as_ref())
-                    .await;
-            }
+            Failure::Challenged(challenged) => return self.log_in(pace, *challenged).await,
             Failure::Broken(source) => (Err(source), None),
             Failure::Busy { error, retry_after } => (Ok(error), retry_after),
         };
         let Some(wait) = pace.after_failure(asked) else {
-            let gone = |source| self.unreachable(pace, source);
+            let gone = |source| self.target.unreachable(pace, source);
             return Err(error.unwrap_or_else(gone));
         };
         let why = error.map_or_else(|error| chain(&*error), |error| error.to_string());
@@ -225,18 +211,13 @@ impl Session {
         Ok(())
     }
 
-    fn unreachable(
-        &self,
-        pace: &Pace<'_>,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    ) -> Error {
-        let registry = self.target.registry.clone();
-        Error::Unreachable {
-            registry,
-            tries: pace.tries(),
-            seconds: pace.seconds(),
-            source,
+    async fn log_in(&self, pace: &mut Pace<'_>, challenged: Challenged) -> Result<(), Error> {
+        if !pace.first_challenge() {
+            return Err(challenged.error);
         }
+        let (headers, refused) = (challenged.headers, challenged.refused);
+        let auth = &self.transport.auth;
+        auth.learn(&self.target, &headers, refused.as_ref()).await
     }
 }
 

@@ -72,29 +72,24 @@ impl Transport {
             .expect("https and http may be exchanged");
         let mut pace = Pace::new(&self.retry);
         loop {
-            let Err(source) = self.ping(&https).await else {
+            let Err(error) = self.ping(&https).await else {
                 return Ok(https);
             };
             // A TLS server says 400 to those who do not speak it.
             let plain = self.ping(&http).await;
             if plain.is_ok_and(|status| status != StatusCode::BAD_REQUEST) {
-                tracing::debug!(
-                    registry = target.registry,
-                    "not encrypted: answers http only"
-                );
+                let registry = &target.registry;
+                tracing::debug!(registry, "not encrypted: answers http only");
                 return Ok(http);
             }
-            let Some(wait) = pace.after_failure(None) else {
-                let (tries, seconds) = (pace.tries(), pace.seconds());
-                let registry = target.registry.clone();
-                return Err(Error::Unreachable {
-                    registry,
-                    tries,
-                    seconds,
-                    source: source.into(),
-                });
+            let source = match target.untrusted(error.into()) {
+                Ok(error) => return Err(error),
+                Err(source) => source,
             };
-            tokio::time::sleep(wait).await;
+            match pace.after_failure(None) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(target.unreachable(&pace, source)),
+            }
         }
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use launch_registry::Registry as _;
 use launch_registry::conformance::{self, Sample, Subject};
+use launch_registry::memory::MemoryRegistry;
 
-use crate::support::{anonymous, known, real, silent};
+use crate::support::{anonymous, image, known, real, silent};
 
 #[tokio::test]
 async fn an_open_registry_conforms() {
@@ -42,57 +43,68 @@ async fn a_registry_with_tokens_conforms() {
     guarded(&host, "s3cret-token").await;
 }
 
+/// What skopeo says, or `None` if it is not installed.
+fn skopeo(arguments: &[&str]) -> Option<String> {
+    let Ok(output) = Command::new("skopeo").args(arguments).output() else {
+        eprintln!("skipped: skopeo is not installed");
+        return None;
+    };
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 #[tokio::test]
 async fn skopeo_reads_what_we_push() {
     let Some(host) = real("LAUNCH_TEST_REGISTRY") else {
         return;
     };
-    if Command::new("skopeo").arg("--version").output().is_err() {
-        eprintln!("skipped: skopeo is not installed");
-        return;
-    }
     let layout = tempfile::tempdir().unwrap();
-    let samples =
-        ["amd64", "arm64"].map(|cpu| Sample::random(2_000_000).with_platform("linux", cpu));
+    let samples = ["amd64", "arm64"].map(|cpu| Sample::random(9000).with_platform("linux", cpu));
     let digest = Sample::write_all(&samples, layout.path()).unwrap();
     let name = format!("{host}/launch-registry/skopeo:v1");
     anonymous()
         .push(layout.path(), &name.parse().unwrap(), &silent())
         .await
         .unwrap();
-    let mut skopeo = Command::new("skopeo");
-    skopeo.args([
+    let name = format!("docker://{name}");
+    let inspect = [
         "inspect",
         "--tls-verify=false",
         "--override-arch=arm64",
         "--override-os=linux",
-    ]);
-    let output = skopeo.arg(format!("docker://{name}")).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    ];
+    let Some(text) = skopeo(&[&inspect[..], &[&name]].concat()) else {
+        return;
+    };
     assert!(
         text.contains(&digest.to_string()) && text.contains("\"arm64\""),
         "{text}"
     );
     let copy = tempfile::tempdir().unwrap();
-    let mut skopeo = Command::new("skopeo");
-    skopeo.args([
+    let copy = format!("oci:{}:v1", copy.path().display());
+    skopeo(&["copy", "--all", "--src-tls-verify=false", &name, &copy]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skopeo_pushes_to_the_registry_in_this_process() {
+    let server = MemoryRegistry::builder().start().await.unwrap();
+    let layout = tempfile::tempdir().unwrap();
+    let digest = Sample::random(300_000).write(layout.path()).unwrap();
+    let from = format!("oci:{}", layout.path().display());
+    let to = format!("docker://{}/copied:v1", server.host());
+    let copied = skopeo(&[
         "copy",
-        "--all",
-        "--src-tls-verify=false",
-        &format!("docker://{name}"),
+        "--preserve-digests",
+        "--dest-tls-verify=false",
+        &from,
+        &to,
     ]);
-    let copied = skopeo
-        .arg(format!("oci:{}:v1", copy.path().display()))
-        .output()
-        .unwrap();
-    assert!(
-        copied.status.success(),
-        "{}",
-        String::from_utf8_lossy(&copied.stderr)
-    );
+    if copied.is_some() {
+        let found = anonymous()
+            .find(&image(&server, "copied:v1"))
+            .await
+            .unwrap();
+        assert_eq!(found, Some(digest));
+    }
 }

@@ -1,5 +1,7 @@
 //! Reads `WWW-Authenticate` (RFC 9110 section 11.6.1).
 
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
 /// How a registry wants to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
@@ -19,8 +21,15 @@ pub(crate) struct Bearer {
 }
 
 impl Challenge {
+    /// What the headers of a 401 ask for.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let values = headers.get_all(WWW_AUTHENTICATE).iter();
+        let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+        Self::choose(&values)
+    }
+
     /// The best of what the headers offer: `Bearer` before `Basic`; others are not ours.
-    pub(crate) fn choose(headers: &[&str]) -> Option<Self> {
+    fn choose(headers: &[&str]) -> Option<Self> {
         let offers: Vec<Offer> = headers.iter().flat_map(|header| parse(header)).collect();
         let bearer = offers
             .iter()
@@ -45,6 +54,13 @@ struct Offer {
 }
 
 impl Offer {
+    fn new(scheme: &str) -> Self {
+        Self {
+            scheme: scheme.to_owned(),
+            parameters: Vec::new(),
+        }
+    }
+
     fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
@@ -77,19 +93,16 @@ fn parse(header: &str) -> Vec<Offer> {
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
-        let word = rest
-            .split(|c: char| " \t,=\"".contains(c))
-            .next()
-            .unwrap_or_default();
-        if rest.is_empty() {
+        let Some(first) = rest.chars().next() else {
             return offers;
-        }
-        if word.is_empty() {
-            let skip = rest.chars().next().map_or(0, char::len_utf8);
-            rest = &rest[skip..];
+        };
+        let end = rest.find([' ', '\t', ',', '=', '"']).unwrap_or(rest.len());
+        if end == 0 {
+            rest = &rest[first.len_utf8()..];
             continue;
         }
-        rest = &rest[word.len()..];
+        let (word, behind) = rest.split_at(end);
+        rest = behind;
         let after = rest.trim_start_matches([' ', '\t']);
         let value = after
             .strip_prefix('=')
@@ -101,10 +114,7 @@ fn parse(header: &str) -> Vec<Offer> {
                 rest = after;
             }
             (Some(value), None) => rest = value,
-            (None, _) => offers.push(Offer {
-                scheme: word.to_owned(),
-                parameters: Vec::new(),
-            }),
+            (None, _) => offers.push(Offer::new(word)),
         }
     }
 }

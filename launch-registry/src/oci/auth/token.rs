@@ -163,38 +163,28 @@ async fn read(
 ) -> Result<Token, Error> {
     let status = response.status();
     if status != StatusCode::OK {
-        // OAuth services say "wrong refresh token" with 400 (RFC 6749 section 5.2).
-        let refused = status == StatusCode::BAD_REQUEST && call.method == Method::POST;
-        let meaning = if refused {
-            StatusCode::UNAUTHORIZED
-        } else {
-            status
-        };
+        // `OAuth2` says "wrong refresh token" with 400 (RFC 6749 section 5.2).
+        let is_refusal = status == StatusCode::BAD_REQUEST && call.method == Method::POST;
+        let meaning = Some(StatusCode::UNAUTHORIZED).filter(|_| is_refusal);
         let said = status::sentence(response, secrets).await;
-        return Err(target.refusal(meaning, call.shown(), said));
+        return Err(target.refusal(meaning.unwrap_or(status), call.shown(), said));
     }
-    let broken = |why: &str| target.refusal(status, call.shown(), why.to_owned());
     let body = status::read_capped(response, ANSWER).await;
-    let body = body
+    let token = body
         .ok()
         .flatten()
-        .ok_or_else(|| broken("the token could not be read"))?;
-    let answer: Answer =
-        serde_json::from_slice(&body).map_err(|_| broken("the answer is not a token's JSON"))?;
-    let secret = answer
-        .token
-        .or(answer.access_token)
-        .filter(|token| !token.is_empty());
-    let secret = secret.ok_or_else(|| broken("the answer holds no token"))?;
-    let life = answer
-        .expires_in
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs);
-    Ok(Token::new(
-        secret,
-        Some(life.unwrap_or(DEFAULT_LIFE)),
-        from_login,
-    ))
+        .and_then(|body| parse(&body, from_login));
+    let broken = || target.refusal(status, call.shown(), "it holds no token".to_owned());
+    token.ok_or_else(broken)
+}
+
+fn parse(body: &[u8], from_login: bool) -> Option<Token> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let secret = answer.token.or(answer.access_token);
+    let secret = secret.filter(|token| !token.is_empty())?;
+    let life = answer.expires_in.filter(|seconds| *seconds > 0);
+    let life = life.map_or(DEFAULT_LIFE, Duration::from_secs);
+    Some(Token::new(secret, Some(life), from_login))
 }
 
 #[cfg(test)]
@@ -211,6 +201,16 @@ mod tests {
         tokio::time::advance(Duration::from_secs(42)).await;
         assert!(long.is_stale());
         assert!(!Token::new(Secret::new("t"), None, true).is_stale());
+    }
+
+    #[tokio::test]
+    async fn answers_come_in_two_spellings() {
+        let parse = |text: &str| parse(text.as_bytes(), true).map(|token| token.secret());
+        let token = Some(Secret::new("t"));
+        assert_eq!(parse(r#"{"token":"t"}"#), token);
+        assert_eq!(parse(r#"{"access_token":"t","expires_in":0}"#), token);
+        assert_eq!(parse(r#"{"token":""}"#), None);
+        assert_eq!(parse("t"), None);
     }
 
     #[test]
