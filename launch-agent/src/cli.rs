@@ -76,7 +76,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Context(commands::context::Context),
     /// Build the image of a source
-    Build(commands::build::Build),
+    Build(Box<commands::build::Build>),
     /// Check or show the agent's configuration
     #[command(subcommand)]
     Config(commands::config::Config),

@@ -53,14 +53,14 @@ impl Failure {
 
     /// Says that it was not the user's doing.
     #[must_use]
-    pub(crate) fn as_surroundings(mut self) -> Self {
+    pub(crate) fn by_surroundings(mut self) -> Self {
         self.exit = Exit::Surroundings;
         self
     }
 
     /// Says that it was the user's doing.
     #[must_use]
-    pub(crate) fn as_usage(mut self) -> Self {
+    pub(crate) fn by_user(mut self) -> Self {
         self.exit = Exit::Usage;
         self
     }
@@ -117,7 +117,7 @@ impl From<std::io::Error> for Failure {
 
 impl From<launch_config::load::LoadError> for Failure {
     fn from(error: launch_config::load::LoadError) -> Self {
-        Self::surroundings(&error).as_usage()
+        Self::surroundings(&error).by_user()
     }
 }
 

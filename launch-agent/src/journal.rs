@@ -131,7 +131,7 @@ impl Journal {
             match serde_json::from_slice::<Entry>(&fs_err::read(&path)?) {
                 Ok(entry) if entry.version <= VERSION => entries.push(entry),
                 Ok(_) => {
-                    tracing::warn!(path = %path.display(), "journal entry of a newer version left alone")
+                    tracing::warn!(path = %path.display(), "journal entry of a newer version left alone");
                 }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "unreadable journal entry set aside");
@@ -160,13 +160,14 @@ impl Drop for Journal {
 
 #[cfg(test)]
 mod tests {
+    use launch_queue::job::Priority;
     use serde_json::json;
 
     use super::*;
 
     fn entry(id: &str) -> Entry {
         let (queue, id) = ("default".parse().unwrap(), id.parse().unwrap());
-        let job = Job::new(id, queue, Default::default(), 0, json!({"uri": "/x"}));
+        let job = Job::new(id, queue, Priority::default(), 0, json!({"uri": "/x"}));
         let hold = Hold {
             job: job.id.clone(),
             fence: 7,

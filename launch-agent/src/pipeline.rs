@@ -25,13 +25,14 @@ use crate::report::Progress;
 /// Why a job ends before its run does.
 #[derive(Debug)]
 pub(crate) struct Stop {
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Box<Outcome>,
 }
 
 impl Stop {
     pub(crate) fn new(reason: Reason, stage: Stage, message: impl Into<String>) -> Self {
+        let outcome = Outcome::new(reason, stage).with_message(message);
         Self {
-            outcome: Outcome::new(reason, stage).with_message(message),
+            outcome: Box::new(outcome),
         }
     }
 
@@ -46,13 +47,13 @@ impl Stop {
 
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: Option<&str>) -> Self {
-        self.outcome = self.outcome.with_hint(hint.map(str::to_owned));
+        self.outcome.hint = hint.map(str::to_owned);
         self
     }
 
     #[must_use]
     pub(crate) fn with_log_tail(mut self, lines: Vec<String>) -> Self {
-        self.outcome = self.outcome.with_log_tail(lines);
+        self.outcome.log_tail = lines;
         self
     }
 
@@ -82,7 +83,7 @@ pub(crate) struct Task<'a> {
 pub(crate) async fn run(task: &Task<'_>, entry: &mut Entry) -> Outcome {
     match stages(task, entry).await {
         Ok(outcome) => outcome,
-        Err(stop) => stop.outcome,
+        Err(stop) => *stop.outcome,
     }
 }
 

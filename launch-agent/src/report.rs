@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn the_tail_is_the_last_lines_however_they_were_cut() {
         let mut tail = Tail::default();
-        let text: String = (0..50).map(|i| format!("line {i}\n")).collect();
-        for piece in text.as_bytes().chunks(3) {
-            tail.push(piece);
+        for line in 0..50 {
+            let text = format!("line {line}\n");
+            text.as_bytes().chunks(3).for_each(|piece| tail.push(piece));
         }
         tail.push(b"no end");
         let lines = tail.lines();

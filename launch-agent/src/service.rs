@@ -84,7 +84,8 @@ impl Service {
 
     /// Takes up the jobs of a dead agent: those still held go on, those that ended are
     /// cleaned up, those that another agent has are forgotten.
-    async fn adopt(&mut self, journal: Arc<Journal>, entries: Vec<Entry>) {
+    async fn adopt(&mut self, journal: Arc<Journal>, mut entries: Vec<Entry>) {
+        entries.extend(self.unwritten(&journal, &entries).await);
         for entry in entries {
             match self.app.queue.renew(&entry.hold, worker::LEASE).await {
                 Ok(_) => {
@@ -101,6 +102,30 @@ impl Service {
                         tracing::warn!(%error, "a journal entry stays");
                     }
                 }
+            }
+        }
+    }
+
+    /// What the dead agent leased and had no time to write down: the queue knows.
+    async fn unwritten(&self, journal: &Journal, written: &[Entry]) -> Vec<Entry> {
+        let Some(Ok(owner)) = journal.owner().map(str::parse) else {
+            return Vec::new();
+        };
+        match self.app.queue.held(&owner).await {
+            Ok(records) => records
+                .into_iter()
+                .filter(|record| written.iter().all(|entry| entry.job.id != record.job.id))
+                .map(|record| {
+                    let hold = record.hold();
+                    Entry::new(record.job, hold)
+                })
+                .collect(),
+            Err(error) => {
+                tracing::warn!(
+                    error = one_line(&error),
+                    "cannot ask for the jobs of an earlier agent"
+                );
+                Vec::new()
             }
         }
     }
@@ -204,7 +229,7 @@ impl Service {
     fn count(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         match ended {
             Ok(Ended::Finished(outcome)) if outcome.reason.is_success() => {
-                self.tally.succeeded += 1
+                self.tally.succeeded += 1;
             }
             Ok(Ended::Finished(_)) => self.tally.failed += 1,
             Ok(Ended::Left) => self.tally.left += 1,

@@ -16,7 +16,7 @@ use crate::pipeline::{self, Task};
 use crate::report::{Onlooker, Progress, Row, courier};
 
 /// How long a lease lasts without a heartbeat.
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed: three may be lost.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How soon a wish to cancel is heard.
@@ -186,7 +186,7 @@ async fn heartbeat(app: &App, hold: &Hold, cancel: &CancellationToken, lost: &Ca
             Ok(renewal) if renewal.cancel_requested => cancel.cancel(),
             Ok(_) => {}
             Err(Error::Backend { .. }) => {
-                tracing::warn!("the queue does not answer; the run goes on")
+                tracing::warn!("the queue does not answer; the run goes on");
             }
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "the lease is lost");

@@ -1,10 +1,15 @@
 //! The exit codes of the documented table, from the program itself.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::process::{Command, Stdio};
 
 fn code(args: &[&str], state: &std::path::Path) -> i32 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_launch-agent"));
-    command.args(args).env("LAUNCH_STATE_DIR", state).env("DOCKER_HOST", "unix:///nonexistent");
+    command
+        .args(args)
+        .env("LAUNCH_STATE_DIR", state)
+        .env("DOCKER_HOST", "unix:///nonexistent");
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().unwrap().code().unwrap()
 }

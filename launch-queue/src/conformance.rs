@@ -137,6 +137,7 @@ macro_rules! for_each_queue_case {
             queues_are_listed_with_their_counts
             jobs_are_listed_newest_first
             a_record_follows_its_job
+            a_worker_finds_what_it_holds
             a_dropped_enqueue_is_done_or_not_done
             a_dropped_lease_is_done_or_not_done
             a_dropped_write_is_done_or_not_done

@@ -399,6 +399,14 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// The newest hold of the job: whoever leased it last has the same.
+    pub fn hold(&self) -> Hold {
+        Hold {
+            job: self.job.id.clone(),
+            fence: self.fence,
+        }
+    }
+
     /// A job that nobody has touched yet.
     pub fn waiting(job: Job, enqueued_at_ms: u64) -> Self {
         Self {

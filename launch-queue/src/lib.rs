@@ -111,7 +111,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use launch_config as config;
-use launch_config::id::{JobId, QueueName};
+use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
 
 pub use crate::error::Error;
@@ -217,4 +217,12 @@ pub trait QueueAdmin: Queue {
     /// # Errors
     /// [`Error::Backend`] if the store does not answer.
     async fn job(&self, job: &JobId) -> Result<Option<JobRecord>, Error>;
+
+    /// The jobs whose newest lease is this worker's, expired or not, oldest first, without
+    /// their reports: what a starting agent asks of a dead one. With
+    /// [`JobRecord::hold`](job::JobRecord::hold) it goes on where that one stopped.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the store does not answer.
+    async fn held(&self, worker: &WorkerName) -> Result<Vec<JobRecord>, Error>;
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use launch_config::id::{JobId, QueueName};
+use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
 
 use self::store::Store;
@@ -123,5 +123,9 @@ impl QueueAdmin for MemoryQueue {
 
     async fn job(&self, job: &JobId) -> Result<Option<JobRecord>, Error> {
         Ok(self.store().job(job))
+    }
+
+    async fn held(&self, worker: &WorkerName) -> Result<Vec<JobRecord>, Error> {
+        Ok(self.store().held_by(worker))
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use launch_config::id::{JobId, QueueName};
+use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
 use rusqlite::{Transaction, TransactionBehavior};
 
@@ -283,5 +283,13 @@ impl QueueAdmin for SqliteQueue {
         let job = job.clone();
         self.read("look up a job", move |tx| admin::job(tx, &job))
             .await
+    }
+
+    async fn held(&self, worker: &WorkerName) -> Result<Vec<JobRecord>, Error> {
+        let worker = worker.clone();
+        self.read("list the jobs of a worker", move |tx| {
+            admin::held(tx, &worker)
+        })
+        .await
     }
 }

@@ -126,9 +126,9 @@ fn wait_for_lines(processes: &mut [Process], count: usize) {
         .sum::<usize>()
         < count
     {
-        processes
-            .iter_mut()
-            .for_each(|process| process.check_alive(started));
+        for process in processes.iter_mut() {
+            process.check_alive(started);
+        }
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -17,7 +17,7 @@ fn tree(root: &Path, reverse: bool, mode: u32) {
         let path = root.join(name);
         fs_err::create_dir_all(path.parent().unwrap()).unwrap();
         fs_err::write(&path, format!("content of {name}")).unwrap();
-        let executable = if name.ends_with(".sh") { 0o111 } else { 0 };
+        let executable = if name == "run.sh" { 0o111 } else { 0 };
         let mode = std::fs::Permissions::from_mode(mode | (executable & (mode >> 2 | 0o100)));
         fs_err::set_permissions(&path, mode).unwrap();
     }
@@ -75,23 +75,23 @@ fn what_counts_changes_the_digest() {
         seen.push(digest);
     };
     change("a byte", &|| {
-        fs_err::write(root.join("d0/f0.txt"), "Content of d0/f0.txt").unwrap()
+        fs_err::write(root.join("d0/f0.txt"), "Content of d0/f0.txt").unwrap();
     });
     let mode = std::fs::Permissions::from_mode(0o755);
     change("a mode bit", &|| {
-        fs_err::set_permissions(root.join("d0/f0.txt"), mode.clone()).unwrap()
+        fs_err::set_permissions(root.join("d0/f0.txt"), mode.clone()).unwrap();
     });
     change("a link's target", &|| {
         fs_err::remove_file(root.join("link")).unwrap();
         symlink("d0", root.join("link")).unwrap();
     });
     change("an ignore rule", &|| {
-        fs_err::write(root.join(".dockerignore"), "*.tmp\n").unwrap()
+        fs_err::write(root.join(".dockerignore"), "*.tmp\n").unwrap();
     });
     change("a name", &|| {
-        fs_err::rename(root.join("d1/f1.txt"), root.join("d1/g1.txt")).unwrap()
+        fs_err::rename(root.join("d1/f1.txt"), root.join("d1/g1.txt")).unwrap();
     });
     change("an empty directory", &|| {
-        fs_err::create_dir(root.join("empty")).unwrap()
+        fs_err::create_dir(root.join("empty")).unwrap();
     });
 }

@@ -55,9 +55,7 @@ fn a_run_outlives_its_agent_and_its_true_code_is_reported() {
 fn nothing_left(agent: &Agent) {
     for name in ["runs", "work", "agents"] {
         let dir = agent.state().join(name);
-        let left = fs_err::read_dir(&dir)
-            .map(|entries| entries.count())
-            .unwrap_or(0);
+        let left = fs_err::read_dir(&dir).map_or(0, std::iter::Iterator::count);
         assert_eq!(left, 0, "{} is not empty", dir.display());
     }
 }

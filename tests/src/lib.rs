@@ -87,6 +87,9 @@ pub fn program() -> PathBuf {
 }
 
 /// The repository's root.
+///
+/// # Panics
+/// Never: this package lies in it.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -238,7 +241,7 @@ impl Agent {
     /// # Panics
     /// If it does not within a minute.
     pub fn outcome(&self, queue: &str, id: &str) -> Value {
-        eventually("the job ends", Duration::from_secs(60), || {
+        eventually("the job ends", Duration::from_mins(1), || {
             Some(self.job(queue, id)["outcome"].clone()).filter(|outcome| !outcome.is_null())
         })
     }
@@ -285,7 +288,7 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
 /// # Panics
 /// If it does not end within a minute.
 pub fn collect(mut child: Child) -> Said {
-    eventually("the program ends", Duration::from_secs(60), || {
+    eventually("the program ends", Duration::from_mins(1), || {
         child.try_wait().expect("a child can be waited for")
     });
     child

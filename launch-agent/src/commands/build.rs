@@ -71,7 +71,7 @@ impl Build {
         };
         let platform = settings.config.builder.platform.clone();
         let planned = plan(&tree, &build_spec(&spec, platform.as_deref()))
-            .map_err(|error| Failure::from(error).as_usage())?;
+            .map_err(|error| Failure::from(error).by_user())?;
         let options = planned.context_options();
         let hashed = context::hash_async(planned.context.clone(), options, events.clone()).await?;
         let repository = destination.unwrap_or_else(|| local_name(tree.origin()));
@@ -123,7 +123,7 @@ impl Build {
                 answer(&pinned.to_string(), false, printer)
             }
             other => {
-                Err(Failure::usage(format!("unexpected delivery: {other:?}")).as_surroundings())
+                Err(Failure::usage(format!("unexpected delivery: {other:?}")).by_surroundings())
             }
         }
     }

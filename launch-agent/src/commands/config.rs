@@ -1,6 +1,6 @@
 //! `config`: check and show the agent's configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use launch_config::load;
@@ -32,14 +32,14 @@ pub(crate) enum Config {
 impl Config {
     pub(crate) fn run(self, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
         match self {
-            Self::Check { config } => check(config, printer),
-            Self::Show { config } => show(config, global, printer),
+            Self::Check { config } => check(config.as_deref(), printer),
+            Self::Show { config } => show(config.as_deref(), global, printer),
         }
     }
 }
 
-fn check(given: Option<PathBuf>, printer: &Printer) -> Result<Exit, Failure> {
-    let checked = read_file(given.as_deref(), variable);
+fn check(given: Option<&Path>, printer: &Printer) -> Result<Exit, Failure> {
+    let checked = read_file(given, variable);
     let (file, warnings) = match checked {
         Ok((file, checked)) => (file, checked.warnings),
         Err(failure) if printer.is_json() => {
@@ -66,8 +66,8 @@ fn check(given: Option<PathBuf>, printer: &Printer) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(given: Option<PathBuf>, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
-    let settings = Settings::resolve(global, given.as_deref())?;
+fn show(given: Option<&Path>, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
+    let settings = Settings::resolve(global, given)?;
     let mut config = settings.config.clone();
     config.queues = settings.queues();
     config.max_jobs = Some(config.max_jobs.unwrap_or(1));

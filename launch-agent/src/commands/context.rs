@@ -139,9 +139,5 @@ fn readable() -> std::fs::Permissions {
 fn usage(error: launch_builder::Error) -> Failure {
     let is_users = !matches!(error, launch_builder::Error::Io(_));
     let failure = Failure::from(error);
-    if is_users {
-        failure.as_usage()
-    } else {
-        failure
-    }
+    if is_users { failure.by_user() } else { failure }
 }

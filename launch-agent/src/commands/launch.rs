@@ -117,7 +117,7 @@ impl Launch {
             Ended::Left => return Err(left(&id)),
             Ended::Lost => {
                 return Err(
-                    Failure::usage(format!("another agent took job `{id}` over")).as_surroundings(),
+                    Failure::usage(format!("another agent took job `{id}` over")).by_surroundings(),
                 );
             }
         };
@@ -134,7 +134,7 @@ impl Launch {
 
 fn left(id: &JobId) -> Failure {
     Failure::usage(format!("left job `{id}` running"))
-        .as_surroundings()
+        .by_surroundings()
         .with_hint("`launch-agent run --drain` finds it again and sees it through")
 }
 
@@ -227,7 +227,7 @@ async fn follow(
     loop {
         let record = app.queue.job(id).await?;
         let record = record
-            .ok_or_else(|| Failure::usage(format!("job `{id}` is gone")).as_surroundings())?;
+            .ok_or_else(|| Failure::usage(format!("job `{id}` is gone")).by_surroundings())?;
         for report in record.reports.iter().skip(shown) {
             printer.say(&format!(
                 "{:<7} {}",

@@ -104,7 +104,7 @@ async fn find(queue: &dyn QueueAdmin, name: &QueueName) -> Result<QueueRecord, F
 
 async fn cancel(queue: &dyn QueueAdmin, job: &JobId, printer: &Printer) -> Result<(), Failure> {
     let cancelled = queue.cancel(job).await.map_err(|error| match error {
-        launch_queue::Error::Unknown(_) => Failure::from(error).as_usage(),
+        launch_queue::Error::Unknown(_) => Failure::from(error).by_user(),
         error => error.into(),
     })?;
     let text = match cancelled {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Harness, TTL, done, enqueued, job, job_id, leased, queue_name, record, worker};
-use crate::job::{EnqueueRequest, JobState, QueueRecord};
+use crate::job::{EnqueueRequest, JobRecord, JobState, LeaseRequest, QueueRecord};
 
 /// Queues are listed by name, those without jobs too, and creating is repeatable.
 ///
@@ -111,4 +111,41 @@ pub async fn a_record_follows_its_job(harness: Arc<dyn Harness>) {
         "{ended_at} is too early"
     );
     assert_eq!(ended.worker, Some(worker("w")), "who held it last");
+}
+
+/// A worker's newest leases, also expired ones; not those that ended, went back or went to
+/// another worker. The hold of such a record is as good as the one of the lease.
+///
+/// # Panics
+/// If the queue breaks its contract.
+pub async fn a_worker_finds_what_it_holds(harness: Arc<dyn Harness>) {
+    let queue = harness.handle().await;
+    let lease = async |name: &str| {
+        let request = LeaseRequest::new(vec![queue_name("q")], worker(name), TTL);
+        queue.lease(request).await.expect("lease").expect("a job")
+    };
+    for _ in 0..5 {
+        enqueued(&*queue, job()).await;
+    }
+    let (kept, ended, back) = (lease("a").await, lease("a").await, lease("a").await);
+    let other = lease("b").await;
+    queue.finish(&ended.hold, done("")).await.expect("finish");
+    queue.requeue(&back.hold, TTL * 9).await.expect("requeue");
+    let held = async |name: &str| {
+        let records = queue.held(&worker(name)).await.expect("list the held");
+        records.iter().map(JobRecord::hold).collect::<Vec<_>>()
+    };
+    assert_eq!(held("a").await, std::slice::from_ref(&kept.hold));
+    assert_eq!(held("b").await, [other.hold]);
+    assert_eq!(held("nobody").await, []);
+    harness.advance(TTL * 2).await;
+    let record = queue
+        .held(&worker("a"))
+        .await
+        .expect("list the held")
+        .remove(0);
+    queue
+        .renew(&record.hold(), TTL)
+        .await
+        .expect("nobody took it over");
 }

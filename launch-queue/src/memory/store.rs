@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use launch_config::id::{JobId, QueueName};
+use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
 
 use crate::clock::deadline_ms;
@@ -32,6 +32,13 @@ struct Entry {
 }
 
 impl Entry {
+    fn without_reports(&self) -> JobRecord {
+        JobRecord {
+            reports: Vec::new(),
+            ..self.record.clone()
+        }
+    }
+
     fn is_available(&self, now_ms: u64) -> bool {
         self.record.state != JobState::Ended && self.due_ms <= now_ms
     }
@@ -220,17 +227,17 @@ impl Store {
 
     pub(super) fn jobs(&self, queue: &QueueName, limit: usize) -> Vec<JobRecord> {
         let in_queue = |entry: &&Entry| entry.record.job.queue == *queue;
-        let bare = |entry: &Entry| JobRecord {
-            reports: Vec::new(),
-            ..entry.record.clone()
+        let newest = self.entries.iter().rev().filter(in_queue);
+        newest.take(limit).map(Entry::without_reports).collect()
+    }
+
+    pub(super) fn held_by(&self, worker: &WorkerName) -> Vec<JobRecord> {
+        let is_held = |entry: &&Entry| {
+            let record = &entry.record;
+            record.state == JobState::Leased && record.worker.as_ref() == Some(worker)
         };
-        self.entries
-            .iter()
-            .rev()
-            .filter(in_queue)
-            .take(limit)
-            .map(bare)
-            .collect()
+        let held = self.entries.iter().filter(is_held);
+        held.map(Entry::without_reports).collect()
     }
 
     pub(super) fn job(&self, job: &JobId) -> Option<JobRecord> {

@@ -1,6 +1,6 @@
 //! Looking at queues and jobs.
 
-use launch_config::id::{JobId, QueueName};
+use launch_config::id::{JobId, QueueName, WorkerName};
 use rusqlite::{Row, Transaction, params};
 
 use super::failure::Failure;
@@ -35,6 +35,15 @@ pub(super) fn jobs(
         statement.query(params![queue.as_str(), limit])?,
         record::job_record,
     )
+}
+
+/// Reads the leased jobs alone: there is an index of them.
+pub(super) fn held(tx: &Transaction<'_>, worker: &WorkerName) -> Result<Vec<JobRecord>, Failure> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT {RECORD_COLUMNS} FROM jobs JOIN specs ON job = seq
+         WHERE state = 'leased' AND worker = ?1 ORDER BY seq"
+    ))?;
+    collect(statement.query([worker.as_str()])?, record::job_record)
 }
 
 pub(super) fn job(tx: &Transaction<'_>, job: &JobId) -> Result<Option<JobRecord>, Failure> {

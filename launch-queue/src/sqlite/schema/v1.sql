@@ -34,6 +34,9 @@ CREATE INDEX jobs_ready ON jobs (queue, priority) WHERE ready = 1;
 -- What becomes ready next.
 CREATE INDEX jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
 
+-- What a worker holds: a restarted agent asks for what its dead self held.
+CREATE INDEX jobs_held ON jobs (worker) WHERE state = 'leased';
+
 -- Listings, newest first, and counts by state without touching the rows.
 CREATE INDEX jobs_queue ON jobs (queue, seq, state);
 
