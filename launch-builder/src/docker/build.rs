@@ -97,26 +97,23 @@ async fn run(
         },
         received = &mut receiving => {
             // A body that breaks off shows here first; the reason is the packing's.
-            let packed = tokio::time::timeout(EXPLANATION, packing).await;
-            match (received, packed) {
-                (_, Ok(Err(error))) if !is_broken_pipe(&error) => {
-                    return Err(Failed::Otherwise(error));
-                }
-                (received, _) => received?,
+            match tokio::time::timeout(EXPLANATION, packing).await {
+                Ok(Err(error)) if !is_broken_pipe(&error) => return Err(Failed::Otherwise(error)),
+                _ => received?,
             }
         }
     };
     match id {
         Some(id) => Ok(id),
-        None => match builder
-            .find(&request.image)
-            .await
-            .map_err(Failed::Otherwise)?
-        {
-            Some(id) => Ok(id),
-            None => Err(Failed::Said("the engine made no image".to_owned())),
-        },
+        None => look_up(builder, request).await,
     }
+}
+
+/// The id of an image whose build did not tell it.
+async fn look_up(builder: &DockerBuilder, request: &BuildRequest) -> Result<Digest, Failed> {
+    let found = builder.find(&request.image).await;
+    let nothing = || Failed::Said("the engine made no image".to_owned());
+    found.map_err(Failed::Otherwise)?.ok_or_else(nothing)
 }
 
 fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::requirements::{self, Pyproject};
 use super::{
     Base, BuildSpec, DEFAULT_USER_ID, Dockerfile, DockerfileOrigin, EntryPoint, IGNORE_FILE, Plan,
-    python,
+    Python, python,
 };
 use crate::confine;
 use crate::dockerfile::{self, Recipe, Start};
@@ -157,30 +157,21 @@ fn generated(
     let mut notes = Vec::new();
     let pyproject = Pyproject::read(&root)?;
     let requirements = requirements::find(&root, pyproject.as_ref())?;
-    let asked = spec.python_version.as_deref();
-    let python = match (&spec.base_image, &spec.accelerator_base_image) {
-        (Some(_), None) => None,
-        _ => Some(python::choose(
-            &root,
-            asked,
-            pyproject.as_ref(),
-            &mut notes,
-        )?),
-    };
-    let start = match (&spec.accelerator_base_image, &spec.base_image, &python) {
-        (Some(image), _, Some(python)) => Start::Accelerator(image, python),
-        (_, Some(image), _) => Start::Image(image),
-        (_, None, Some(python)) => Start::Python(python),
-        (_, None, None) => unreachable!("only a base image makes a version of python needless"),
-    };
+    let python = python::choose(
+        &root,
+        spec.python_version.as_deref(),
+        pyproject.as_ref(),
+        &mut notes,
+    )?;
+    let brings_python = spec.base_image.is_some() && spec.accelerator_base_image.is_none();
+    let python = (!brings_python).then_some(python);
     let user_id = spec.user_id.unwrap_or(DEFAULT_USER_ID);
-    let recipe = Recipe {
-        start,
+    let text = dockerfile::generate(&Recipe {
+        start: start(spec, python.as_ref()),
         requirements: requirements.as_ref(),
         user_id,
         entry: &entry,
-    };
-    let text = dockerfile::generate(&recipe);
+    });
     notes.extend(remarks(&root, spec, requirements.is_none()));
     let dockerfile = Dockerfile {
         text,
@@ -196,6 +187,16 @@ fn generated(
         notes,
         ..bare(tree, spec, root, dockerfile, Some(entry))
     })
+}
+
+/// What the spec starts from; a version of python is only chosen where it is needed.
+fn start<'a>(spec: &'a BuildSpec, python: Option<&'a Python>) -> Start<'a> {
+    match (&spec.accelerator_base_image, &spec.base_image, python) {
+        (Some(image), _, Some(python)) => Start::Accelerator(image, python),
+        (_, Some(image), _) => Start::Image(image),
+        (_, None, Some(python)) => Start::Python(python),
+        (_, None, None) => unreachable!("only a base image makes a version of python needless"),
+    }
 }
 
 /// What might surprise the author of a source whose Dockerfile was generated.

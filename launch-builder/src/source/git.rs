@@ -61,19 +61,7 @@ async fn check_out(
     let scratch = Scratch::new(options.scratch.clone()).await?;
     let git = Git::new(wanted.remote, options, scratch.checkout(), events).await?;
     let target = reference::resolve(&git, wanted.reference).await?;
-    let format = if target.is_sha256() { "sha256" } else { "sha1" };
-    let format = format!("--object-format={format}");
-    git.run(
-        "prepare a copy of",
-        &["init", "--quiet", "--template=", &format],
-    )
-    .await?;
-    // Submodules with relative URLs are resolved against this one; it has no credentials.
-    git.run(
-        "prepare a copy of",
-        &["config", "remote.origin.url", git.url()],
-    )
-    .await?;
+    prepare(&git, &target).await?;
     let commit = fetch_commit(&git, target).await?;
     git.run(
         "check out",
@@ -89,6 +77,19 @@ async fn check_out(
         revision: Some(commit),
         _scratch: Some(scratch.keep()),
     })
+}
+
+/// An empty repository that knows where it comes from.
+async fn prepare(git: &Git<'_>, target: &Target) -> Result<(), Error> {
+    const ACTION: &str = "prepare a copy of";
+    let format = if target.is_sha256() { "sha256" } else { "sha1" };
+    let format = format!("--object-format={format}");
+    git.run(ACTION, &["init", "--quiet", "--template=", &format])
+        .await?;
+    // Submodules with relative URLs are resolved against this one; it has no credentials.
+    git.run(ACTION, &["config", "remote.origin.url", git.url()])
+        .await?;
+    Ok(())
 }
 
 /// Brings the commit's objects here and answers its full id.
