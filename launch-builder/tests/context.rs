@@ -327,6 +327,7 @@ fn deep_and_long_paths_are_read() {
     let mut source = Tree::new();
     let long = vec![b"d".repeat(200); 12].join(&b'/');
     source.insert([&long[..], b"/file"].concat(), file("1"));
+    source.insert([b"\n=9 path=", &b"l".repeat(200)[..]].concat(), file("3"));
     source.insert("e/".repeat(300).into_bytes()[..599].to_vec(), file("2"));
     let written = write(&source, PLAIN);
     let (packed, archive) = pack(written.path(), Format::Tar);

@@ -1,11 +1,13 @@
 //! The way back: an archive of ours to a tree on disk.
 
+mod reader;
+
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use tar::{Archive, Entry, EntryType};
 
+use self::reader::{Entry, Reader};
 use super::root::to_path;
 use super::stream::Sink;
 use super::tree::Tree;
@@ -28,13 +30,14 @@ pub struct Unpacked {
 /// Files get mode 0644 or 0755 by the owner's executable bit, directories 0755, whatever the
 /// umask; times and owners are not restored. Symbolic links are restored as they are,
 /// wherever they point, but nothing is ever written through one. On an error, what was
-/// written so far stays. Neither the bytes of the files nor those of the names are limited:
+/// written so far stays. The bytes of the files are not limited:
 /// it is for archives whose maker is known.
 ///
 /// # Errors
 /// [`Error::Archive`] for an entry with an absolute name, a `..`, a link above it, or that
 /// is there already, and for one that is neither file, directory nor symbolic link;
-/// [`Error::NotADirectory`]; [`Error::Write`]; [`Error::Io`] if the archive cannot be read.
+/// [`Error::NotADirectory`]; [`Error::Write`]; [`Error::Io`] if the archive cannot be read,
+/// ends early, or is none.
 pub fn unpack(archive: impl Read, directory: impl AsRef<Path>) -> Result<Unpacked, Error> {
     let mut archive = BufReader::with_capacity(CHUNK, archive);
     let mut tree = Tree::new(directory.as_ref())?;
@@ -49,60 +52,49 @@ pub fn unpack(archive: impl Read, directory: impl AsRef<Path>) -> Result<Unpacke
 fn unpack_tar(archive: impl Read, tree: &mut Tree) -> Result<Unpacked, Error> {
     let mut unpacked = Unpacked::default();
     let mut buffer = vec![0; CHUNK];
-    for entry in Archive::new(archive).entries()? {
-        unpack_entry(&mut entry?, tree, &mut buffer, &mut unpacked)?;
+    let mut reader = Reader::new(archive);
+    while let Some(entry) = reader.next()? {
+        let refuse = |why| Error::Archive {
+            entry: to_path(&entry.path).display().to_string(),
+            why,
+        };
+        let path = clean(&entry.path).map_err(refuse)?;
+        if path.is_empty() && entry.kind == b'5' {
+            continue;
+        }
+        check(&path, &entry).map_err(refuse)?;
+        tree.make_above(&path)?;
+        match entry.kind {
+            b'5' => {
+                tree.directory(&path)?;
+                continue;
+            }
+            b'2' => tree.link(&path, &entry.target)?,
+            _ => {
+                tree.open(&path, entry.mode & 0o100 != 0, entry.size)?;
+                unpacked.bytes += copy(&mut reader, tree, &mut buffer)?;
+                tree.close()?;
+            }
+        }
+        unpacked.files += 1;
     }
     Ok(unpacked)
 }
 
-fn unpack_entry(
-    entry: &mut Entry<'_, impl Read>,
-    tree: &mut Tree,
-    buffer: &mut [u8],
-    unpacked: &mut Unpacked,
-) -> Result<(), Error> {
-    let name = entry.path_bytes().into_owned();
-    let refuse = |why| Error::Archive {
-        entry: to_path(&name).display().to_string(),
-        why,
-    };
-    let kind = entry.header().entry_type();
-    if kind == EntryType::XGlobalHeader {
-        return Ok(());
+/// Whether an entry is one that is unpacked.
+fn check(path: &[u8], entry: &Entry) -> Result<(), &'static str> {
+    match entry.kind {
+        _ if path.is_empty() => Err("is the root"),
+        b'2' if entry.target.is_empty() => Err("is a link to nothing"),
+        b'0' | b'2' | b'5' => Ok(()),
+        _ => Err("is neither file, directory nor symbolic link"),
     }
-    let path = clean(&name).map_err(refuse)?;
-    if path.is_empty() {
-        return if kind.is_dir() {
-            Ok(())
-        } else {
-            Err(refuse("is the root"))
-        };
-    }
-    tree.make_above(&path)?;
-    match kind {
-        EntryType::Directory => return tree.directory(&path),
-        EntryType::Symlink => {
-            let target = entry
-                .link_name_bytes()
-                .ok_or_else(|| refuse("is a link to nothing"))?;
-            tree.link(&path, &target)?;
-        }
-        EntryType::Regular | EntryType::Continuous => {
-            let executable = entry.header().mode()? & 0o100 != 0;
-            tree.open(&path, executable, entry.size())?;
-            unpacked.bytes += copy(entry, tree, buffer)?;
-            tree.close()?;
-        }
-        _ => return Err(refuse("is neither file, directory nor symbolic link")),
-    }
-    unpacked.files += 1;
-    Ok(())
 }
 
-fn copy(entry: &mut impl Read, tree: &mut Tree, buffer: &mut [u8]) -> Result<u64, Error> {
+fn copy(content: &mut impl Read, tree: &mut Tree, buffer: &mut [u8]) -> Result<u64, Error> {
     let mut bytes = 0;
     loop {
-        match entry.read(buffer) {
+        match content.read(buffer) {
             Ok(0) => return Ok(bytes),
             Ok(count) => {
                 tree.data(&buffer[..count])?;
@@ -119,6 +111,7 @@ fn clean(name: &[u8]) -> Result<Vec<u8>, &'static str> {
     if name.starts_with(b"/") {
         return Err("has an absolute name");
     }
+    // Within a name that is in a pax header.
     if name.contains(&0) {
         return Err("has a NUL in its name");
     }
