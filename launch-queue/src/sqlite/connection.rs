@@ -77,3 +77,50 @@ fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Call>) {
         call(&mut connection);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as blocking;
+
+    use super::*;
+
+    async fn start() -> ConnectionThread {
+        let opened = ConnectionThread::start(|| Ok(Connection::open_in_memory()?)).await;
+        opened.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_dropped_before_it_began_never_begins() {
+        let thread = start().await;
+        let (release, released) = blocking::channel::<()>();
+        let (note, notes) = blocking::channel();
+        let saying = |word: &'static str| {
+            let note = note.clone();
+            move |_: &mut Connection| note.send(word).map_err(|_| Failure::Stopped)
+        };
+        let slow = thread.call(move |_| released.recv().map_err(|_| Failure::Stopped));
+        let dropped = async {
+            tokio::select! {
+                biased;
+                _ = thread.call(saying("dropped")) => panic!("it went ahead of the slow one"),
+                () = tokio::task::yield_now() => release.send(()).unwrap(),
+            }
+        };
+        let (slow, ()) = tokio::join!(slow, dropped);
+        slow.unwrap();
+        thread.call(saying("kept")).await.unwrap();
+        drop(note);
+        assert_eq!(notes.iter().collect::<Vec<_>>(), ["kept"]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_a_failure_and_so_are_all_after_it() {
+        let thread = start().await;
+        let broken: Result<(), _> = thread.call(|_| panic!("on purpose")).await;
+        assert!(matches!(broken, Err(Failure::Stopped)));
+        assert!(matches!(
+            thread.call(|_| Ok(())).await,
+            Err(Failure::Stopped)
+        ));
+    }
+}
