@@ -125,6 +125,9 @@ impl Journal {
         let mut entries = Vec::new();
         for file in fs_err::read_dir(self.directory.join("journal"))? {
             let path = file?.path();
+            if is_half_written(&path) {
+                fs_err::remove_file(&path)?;
+            }
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
@@ -146,6 +149,12 @@ impl Journal {
     pub(crate) fn owner(&self) -> Option<&str> {
         self.directory.file_name().and_then(|name| name.to_str())
     }
+}
+
+/// A file that its writer had not yet given its name when it was killed.
+fn is_half_written(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(".tmp"))
 }
 
 impl Drop for Journal {
@@ -202,6 +211,9 @@ mod tests {
         fs_err::write(journal.directory.join("journal/torn.json"), b"{\"ver").unwrap();
         assert_eq!(journal.entries().unwrap().len(), 1);
         assert!(journal.directory.join("journal/torn.unreadable").exists());
+        fs_err::write(journal.directory.join("journal/.tmp1"), b"{").unwrap();
+        assert_eq!(journal.entries().unwrap().len(), 1);
+        assert!(!journal.directory.join("journal/.tmp1").exists());
     }
 
     #[test]
