@@ -12,6 +12,7 @@
 //! | [`image`] | image references, digests, pinned images |
 //! | [`id`] | jobs, attempts and the names derived from them |
 //! | [`outcome`] | stages, and why a job ended |
+//! | [`policy`] | what a run spec may ask for, and why not |
 //! | [`secret`] | values that never print |
 //! | [`load`] | files and text to the types above, with every problem in one report |
 //!
@@ -31,6 +32,7 @@ pub mod id;
 pub mod image;
 pub mod load;
 pub mod outcome;
+pub mod policy;
 mod python_json;
 pub mod secret;
 pub mod source;
