@@ -37,6 +37,8 @@
 mod docker;
 mod grants;
 mod kubernetes;
+#[cfg(test)]
+mod properties;
 mod read;
 mod refusal;
 mod secure;
@@ -106,7 +108,7 @@ impl Policy {
         }
         if let Some(services) = spec.get("additional_services").and_then(Value::as_array) {
             found.below("additional_services", |found| {
-                self.services(services, found)
+                self.services(services, found);
             });
         }
         if self.secure_mode {
@@ -145,12 +147,12 @@ impl Policy {
         };
         if let Some(args) = map.get("local-container") {
             found.below("local-container", |found| {
-                docker::check(args, &self.docker, found)
+                docker::check(args, &self.docker, found);
             });
         }
         if let Some(args) = map.get("kubernetes") {
             found.below("kubernetes", |found| {
-                kubernetes::check(args, &self.kubernetes, found)
+                kubernetes::check(args, &self.kubernetes, found);
             });
         }
     }
@@ -162,7 +164,7 @@ impl Policy {
             };
             found.below(index, |found| {
                 found.below("config", |found| {
-                    kubernetes::check(manifest, &self.kubernetes, found)
+                    kubernetes::check(manifest, &self.kubernetes, found);
                 });
             });
         }

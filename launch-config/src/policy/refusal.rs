@@ -96,7 +96,7 @@ pub enum Reason {
     HostPort,
     /// Mounts that reach the node.
     MountPropagation,
-    /// An annotation that turns AppArmor or seccomp off.
+    /// An annotation that turns `AppArmor` or seccomp off.
     Unconfined,
     /// The manifest is nested deeper than any real one.
     TooDeep,
@@ -183,8 +183,11 @@ pub struct Refusals(Vec<Refusal>);
 
 impl Refusals {
     /// The first, in the order the Python agent looks.
+    ///
+    /// # Panics
+    /// Never: only a check that refused something makes this value.
     pub fn first(&self) -> &Refusal {
-        self.0.first().expect("refusals are made from one at least")
+        self.0.first().expect("made from one refusal at least")
     }
 
     /// All of them.

@@ -61,7 +61,7 @@ fn containers(list: &Value, found: &mut Found) {
         found.below(index, |found| {
             if names(container, "command") {
                 found.below("command", |found| {
-                    found.refuse("command", Reason::LockedCommand)
+                    found.refuse("command", Reason::LockedCommand);
                 });
             } else if !container.is_object() {
                 found.refuse("containers", Reason::LockedShape);
@@ -80,7 +80,7 @@ fn entry_point(overrides: &Value, found: &mut Found) {
     for key in ENTRY_POINTS {
         if map.get(*key).is_some_and(|value| !is_empty(value)) {
             found.below(*key, |found| {
-                found.refuse("entrypoint", Reason::LockedEntryPoint)
+                found.refuse("entrypoint", Reason::LockedEntryPoint);
             });
         }
     }
