@@ -188,12 +188,18 @@ impl RunSpec {
         let named = Named {
             top: &top,
             docker: &docker,
-            has_job: top.get("job").is_some(),
+            has_job: top.get("job").is_some_and(|job| job != ""),
         };
         let source = named.read(problems);
         if source.is_none() && spec.job.is_none() && problems.0.is_empty() {
             let message = "the spec names no source: `uri`, `job` or `docker.docker_image`";
             problems.error("", message.to_owned(), None);
+        }
+        if let (Some(Source::Image(image)), Some(Resource::LocalProcess)) = (&source, spec.resource)
+        {
+            let message = format!("image `{image}` cannot run as a process of the agent's machine");
+            let hint = "use `local-container`".to_owned();
+            problems.error("resource", message, Some(hint));
         }
         Self { source, ..spec }
     }
@@ -329,6 +335,10 @@ mod tests {
             (
                 json!({"uri": "/x", "overrides": {"working_dir": "../.."}}),
                 "overrides.working_dir",
+            ),
+            (
+                json!({"docker": {"docker_image": "a:1"}, "resource": "local-process"}),
+                "cannot run as a process",
             ),
             (
                 json!({"docker": {"docker_image": "-rm"}}),

@@ -421,10 +421,6 @@ mod tests {
         let process = "local-process";
         for (spec, word) in [
             (
-                json!({"docker": {"docker_image": "a:1"}, "resource": process}),
-                "cannot run as a process",
-            ),
-            (
                 json!({"uri": placeholder, "resource": process}),
                 "entry point",
             ),

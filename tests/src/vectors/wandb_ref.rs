@@ -1,6 +1,7 @@
-//! `wandb_ref`: text to the parts of a W&B address.
+//! `wandb_ref`: an address of W&B to its parts.
 
-use serde_json::Value;
+use launch_config::wandb_ref::{Kind, ParseWandbError, WandbUrl};
+use serde_json::{Value, json};
 
 use super::{Answer, Category};
 
@@ -11,6 +12,43 @@ pub(super) const CATEGORY: Category = Category {
     improvements: &[],
 };
 
-fn run(_input: &Value) -> Answer {
-    Answer::NotImplemented
+fn run(input: &Value) -> Answer {
+    let text = input["uri"].as_str().unwrap_or_default();
+    let url = match text.parse::<WandbUrl>() {
+        Ok(url) => Some(url),
+        Err(ParseWandbError::Url(_)) => None,
+        Err(error) => return Answer::refused(&error),
+    };
+    let run = url.as_ref().and_then(|url| url.run().ok());
+    let run = run.map_or_else(
+        || json!({"refused": "run address not parseable"}),
+        |run| json!({"entity": run.entity(), "project": run.project(), "run": run.run()}),
+    );
+    Answer::Accepted(json!({
+        "is_wandb": WandbUrl::is_wandb(text),
+        "is_local": WandbUrl::is_local(text),
+        "is_dev": WandbUrl::is_development(text),
+        "reference": url.as_ref().map(reference),
+        "run": run,
+    }))
+}
+
+fn reference(url: &WandbUrl) -> Value {
+    let kind = url.kind().map(|kind| match kind {
+        Kind::Run => "run",
+        Kind::Job => "job",
+        _ => "other",
+    });
+    json!({
+        "host": url.host(),
+        "entity": url.entity(),
+        "project": url.project(),
+        "path": url.page(),
+        "kind": kind,
+        "run_id": url.run_id(),
+        "job_name": url.job_name(),
+        "job_alias": url.job_alias(),
+        "bare": url.host().is_none(),
+        "job": url.job().ok().map(|job| job.to_string()),
+    })
 }
