@@ -160,11 +160,11 @@ impl JobDocument {
             Unknown::Warning,
             problems,
         );
-        let kind = top.one_of("source_type", TYPES, problems);
-        if kind.is_none() && top.get("source_type").is_none() {
+        if top.get("source_type").is_none() {
             problems.error("source_type", missing("one of repo, artifact, image"), None);
         }
-        let source = source(kind?, &fields, problems);
+        let kind = top.one_of("source_type", TYPES, problems)?;
+        let source = source(kind, &fields, problems);
         let entry = entry_point(&fields, problems);
         let converts = fields.flag("notebook", problems).unwrap_or(false);
         let (entry_point, notebook) = match entry {
@@ -173,10 +173,7 @@ impl JobDocument {
         };
         let path = |key, problems: &mut Problems| filled(&fields, key, problems).map(PathBuf::from);
         Some(Self {
-            version: top
-                .get("_version")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            version: version(top.get("_version")),
             entry_point,
             notebook,
             build_context: path("build_context", problems),
@@ -190,6 +187,10 @@ impl JobDocument {
             source: source?,
         })
     }
+}
+
+fn version(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
 }
 
 fn missing(expected: &str) -> String {

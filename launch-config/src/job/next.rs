@@ -72,25 +72,20 @@ impl Found<'_> {
         if parts.source == ProjectSource::Job && given.or(parts.entry_point.as_ref()).is_none() {
             return Err(RefuseProject::NoEntryPoint);
         }
-        if let Some(image) = base_image {
-            let installs = false;
-            let next = Next::BaseImage {
-                image: image.clone(),
-                installs,
-            };
-            return Ok((next, Some(image)));
-        }
-        if self.can_build == CanBuild::Yes {
+        Ok(self.of_code(parts, base_image))
+    }
+
+    /// The job's own image, else a built one, else the queue's or the default.
+    fn of_code(&self, parts: &Parts, base_image: Option<ImageRef>) -> Decision {
+        let installs = base_image.is_none();
+        if installs && self.can_build == CanBuild::Yes {
             let entry_point = parts.entry_point.clone();
-            return Ok((Next::Build { entry_point }, None));
+            return (Next::Build { entry_point }, None);
         }
-        let image = self.builder.base_image.clone();
+        let image = base_image.or_else(|| self.builder.base_image.clone());
         let image = image.unwrap_or_else(default_image);
-        let next = Next::BaseImage {
-            image: image.clone(),
-            installs: true,
-        };
-        Ok((next, Some(image)))
+        let mounted = image.clone();
+        (Next::BaseImage { image, installs }, Some(mounted))
     }
 
     fn process(&self, parts: &Parts, given: Option<&EntryPoint>) -> Result<Next, RefuseProject> {
