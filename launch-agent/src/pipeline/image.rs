@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use launch_builder::plan::Plan;
 use launch_builder::{BuildRequest, BuiltImage, Delivery};
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
@@ -91,18 +90,17 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
             })
         }
         Planned::Build {
-            plan,
+            request,
             tree,
-            image,
             choice,
         } => {
-            let command = plan.entry_command().unwrap_or_default().to_vec();
-            let flight = task.app.flights.board(&image.to_string()).await;
+            let command = request.plan.entry_command().unwrap_or_default().to_vec();
+            let flight = task.app.flights.board(&request.image.to_string()).await;
             let ready = if task.app.settings.config.destination().is_some() {
-                let pinned = in_registry(task, *plan, &image, &choice).await?;
+                let pinned = in_registry(task, *request, &choice).await?;
                 ready(task, pinned.image().clone(), command, choice).await
             } else {
-                let image = in_engine(task, *plan, &image, &choice).await?;
+                let image = in_engine(task, *request, &choice).await?;
                 Ok(Ready {
                     workload: Workload::Image { image, pull: None },
                     command,
@@ -144,11 +142,9 @@ async fn ready(
 /// No destination: the image stays with the engine that built it.
 async fn in_engine(
     task: &Task<'_>,
-    plan: Plan,
-    image: &ImageRef,
+    request: BuildRequest,
     choice: &Choice,
 ) -> Result<ImageRef, Stop> {
-    let request = BuildRequest::new(plan, image.clone());
     let work = async {
         match build(task, request, choice).await? {
             BuiltImage::Local {
@@ -172,11 +168,11 @@ async fn in_engine(
 /// A destination: found there, or built and pushed.
 async fn in_registry(
     task: &Task<'_>,
-    plan: Plan,
-    image: &ImageRef,
+    request: BuildRequest,
     choice: &Choice,
 ) -> Result<PinnedImage, Stop> {
     let registry = &task.app.registry;
+    let image = &request.image.clone();
     if let Some(digest) = find(task, image).await? {
         skipped(task, &format!("skipped: `{image}` is there"));
         return Ok(image.pin(digest));
@@ -189,7 +185,7 @@ async fn in_registry(
     let scratch = tempfile::tempdir()
         .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Build, &error))?;
     let layout = scratch.path().join("layout");
-    let request = BuildRequest::new(plan, image.clone()).with_delivery(Delivery::Layout(layout));
+    let request = request.with_delivery(Delivery::Layout(layout));
     let work = async {
         let built = build(task, request, choice).await?;
         Ok((built, format!("image `{image}`")))

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use launch_builder::Error;
 use launch_builder::context::ContextOptions;
 use launch_builder::event::{Event, Events};
 use launch_builder::plan::{self, BuildSpec, Plan};
 use launch_builder::source::{FetchOptions, Fetched, SourceTree};
+use launch_builder::{BuildRequest, Error};
 use launch_config::id::RunKey;
 use launch_config::image::{Digest, ImageRef};
 use launch_config::outcome::{Reason, Stage};
@@ -36,9 +36,8 @@ pub(super) enum Planned {
     },
     /// Its image is to be found or built. Keeps the checkout alive.
     Build {
-        plan: Box<Plan>,
+        request: Box<BuildRequest>,
         tree: SourceTree,
-        image: ImageRef,
         choice: Choice,
     },
 }
@@ -123,17 +122,15 @@ async fn plan_code(
         return plan_process(task, spec, &tree, key, choice).await;
     }
     let known = hash(task, &tree, &plan).await?;
-    let image = image_name(task, &tree, &plan, known.context.digest)?;
-    let result = describe(&known);
-    Ok((
-        Planned::Build {
-            plan: Box::new(plan),
-            tree,
-            image,
-            choice,
-        },
-        result,
-    ))
+    let digest = known.context.digest;
+    let image = image_name(task, &tree, &plan, digest)?;
+    let request = Box::new(BuildRequest::new(plan, image).with_context(digest));
+    let planned = Planned::Build {
+        request,
+        tree,
+        choice,
+    };
+    Ok((planned, describe(&known)))
 }
 
 /// A backend that is missing is known before anything is built for it.
