@@ -72,6 +72,7 @@ impl Journal {
             }
             if let Some(journal) = Self::lock(directory)? {
                 let entries = journal.entries()?;
+                fs_err::remove_dir_all(journal.scratch()?)?;
                 orphans.push((journal, entries));
             }
         }
@@ -100,6 +101,14 @@ impl Journal {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A directory for what its jobs make on the way; a crash leaves it to whoever takes
+    /// the journal over, who empties it.
+    pub(crate) fn scratch(&self) -> io::Result<PathBuf> {
+        let scratch = self.directory.join("scratch");
+        private_dir(&scratch)?;
+        Ok(scratch)
     }
 
     fn path(&self, key: &RunKey) -> PathBuf {
@@ -201,6 +210,17 @@ mod tests {
             Journal::orphans(agents.path()).unwrap().is_empty(),
             "held by us now"
         );
+    }
+
+    #[test]
+    fn what_the_dead_left_half_made_goes() {
+        let agents = tempfile::tempdir().unwrap();
+        let dead = Journal::create(agents.path(), "a").unwrap();
+        dead.keep(&entry("j1")).unwrap();
+        fs_err::write(dead.scratch().unwrap().join("half"), "").unwrap();
+        drop(dead);
+        let orphans = Journal::orphans(agents.path()).unwrap();
+        assert!(!orphans[0].0.directory.join("scratch").exists());
     }
 
     #[test]

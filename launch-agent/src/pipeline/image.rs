@@ -182,7 +182,7 @@ async fn in_registry(
         .check(image)
         .await
         .map_err(|error| registry_stop(Stage::Push, &error))?;
-    let scratch = tempfile::tempdir()
+    let scratch = tempfile::tempdir_in(task.scratch(Stage::Build)?)
         .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Build, &error))?;
     let layout = scratch.path().join("layout");
     let request = request.with_delivery(Delivery::Layout(layout));

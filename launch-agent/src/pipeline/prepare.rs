@@ -52,7 +52,7 @@ pub(super) async fn fetch(task: &Task<'_>, spec: &RunSpec) -> Result<Fetched, St
         ));
     };
     let work = async {
-        let options = FetchOptions::new();
+        let options = FetchOptions::new().with_scratch(task.scratch(Stage::Fetch)?);
         let fetched = with_events(task.progress, Stage::Fetch, async |events| {
             launch_builder::source::fetch(source, &options, &events).await
         });
@@ -155,10 +155,17 @@ async fn plan_process(
     let entry = plan::entry_point(tree, &spec.overrides.entry_point).map_err(refused)?;
     let contexts = &task.app.contexts;
     let directory = task.app.settings.state.work(key);
+    let scratch = task.scratch(Stage::Plan)?;
     let known = with_events(task.progress, Stage::Plan, async |events| {
         let options = ContextOptions::new();
         contexts
-            .copy(tree.origin(), tree.root(), options, &directory, events)
+            .copy(
+                tree.origin(),
+                tree.root(),
+                options,
+                (&scratch, &directory),
+                events,
+            )
             .await
     });
     let known = known
