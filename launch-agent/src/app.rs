@@ -12,7 +12,7 @@ use launch_runner::Runner;
 
 use crate::contexts::Contexts;
 use crate::failure::Failure;
-use crate::pipeline::Flights;
+use crate::flights::Flights;
 use crate::settings::Settings;
 
 /// Everything a job needs, composed.

@@ -10,7 +10,6 @@ mod run;
 
 use std::path::PathBuf;
 
-pub(crate) use image::Flights;
 use launch_config::load::spec_value;
 use launch_config::outcome::{Outcome, Reason, Stage};
 use launch_config::spec::RunSpec;

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::spec::{BuilderArg, SpecArgs};
 use crate::app::App;
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::pipeline::{build_spec, local_name};
 use crate::printer::Printer;
 use crate::settings::Settings;

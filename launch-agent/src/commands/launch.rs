@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::spec::{BuilderArg, SpecArgs};
 use crate::app::App;
-use crate::cli::Global;
 use crate::clock::short;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::journal::{Entry, Journal};
 use crate::printer::{Printer, table};
 use crate::report::Row;

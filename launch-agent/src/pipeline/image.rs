@@ -1,8 +1,7 @@
 //! Find the image of a plan, or build and push it: the only branch of the flow.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use launch_builder::{BuildRequest, BuiltImage, Delivery};
@@ -10,7 +9,6 @@ use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
 use launch_registry::{PushEvent, PushEvents};
 use launch_runner::run::Workload;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::prepare::{Planned, stop, with_events};
 use super::{Stop, Task};
@@ -40,22 +38,6 @@ impl Ready {
 
     pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
         (self.workload, self.command)
-    }
-}
-
-/// Builds of one tag happen one at a time: the second finds what the first built.
-#[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<String, Arc<Semaphore>>>);
-
-impl Flights {
-    async fn board(&self, tag: &str) -> Option<OwnedSemaphorePermit> {
-        let flight = {
-            let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            flights.retain(|_, flight| Arc::strong_count(flight) > 1);
-            let fresh = || Arc::new(Semaphore::new(1));
-            Arc::clone(flights.entry(tag.to_owned()).or_insert_with(fresh))
-        };
-        flight.acquire_owned().await.ok()
     }
 }
 

@@ -115,12 +115,16 @@ async fn plan_code(
     let plan = plan::plan(&tree, &build_spec(spec, platform)).map_err(refused)?;
     let choice = choose::for_code(task.app, spec, &plan).await;
     check_early(task, &choice).await?;
-    for note in &plan.notes {
-        task.progress.line(note);
-    }
     if choice.resource == Resource::LocalProcess {
+        if let Some(requirements) = &plan.requirements {
+            let file = requirements.file.display();
+            let text =
+                format!("`{file}` is not installed: a local process has this machine's packages");
+            task.progress.warn(Stage::Plan, &text);
+        }
         return plan_process(task, spec, &tree, key, choice).await;
     }
+    plan.notes.iter().for_each(|note| task.progress.line(note));
     let known = hash(task, &tree, &plan).await?;
     let digest = known.context.digest;
     let image = image_name(task, &tree, &plan, digest)?;
