@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use launch_config::load::spec_value;
 use launch_config::outcome::{Outcome, Reason, Stage};
+use launch_config::policy::{Policy, Refusal};
 use launch_config::spec::RunSpec;
 use launch_queue::job::Job;
 pub(crate) use prepare::{build_spec, local_name};
@@ -126,7 +127,16 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
     Ok(run::watch(task, run).await.with_image(image))
 }
 
+/// Before anything else is done for a job: may it ask for this?
+fn judge(policy: &Policy, job: &Job) -> Result<(), Stop> {
+    policy.check(&job.spec).map_err(|refusals| {
+        let hint = refusals.iter().find_map(Refusal::hint);
+        Stop::error(Reason::Refused, Stage::Plan, &refusals).with_hint(hint.as_deref())
+    })
+}
+
 fn read_spec(task: &Task<'_>, job: &Job) -> Result<RunSpec, Stop> {
+    judge(&task.app.settings.config.policy, job)?;
     let checked = spec_value("the run spec", &job.spec)
         .map_err(|report| Stop::error(Reason::Refused, Stage::Plan, &report))?;
     for problem in &checked.warnings.problems {

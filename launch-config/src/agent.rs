@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::fields::{Fields, Problems, Unknown};
 use crate::id::QueueName;
 use crate::image::ImageRef;
+use crate::policy::Policy;
 
 /// The queue an agent polls when the file names none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -40,6 +41,8 @@ pub struct AgentConfig {
     pub registry: RegistryConfig,
     /// Where the queue is.
     pub backend: BackendConfig,
+    /// What a run spec may ask for, secure mode's locks included.
+    pub policy: Policy,
 }
 
 /// The `builder` block.
@@ -98,6 +101,7 @@ const TOP: &[&str] = &[
     "registry",
     "builder",
     "backend",
+    "policy",
 ];
 const BUILDER: &[&str] = &[
     "type",
@@ -142,17 +146,20 @@ impl AgentConfig {
 
     pub(crate) fn read(value: &Value, problems: &mut Problems) -> Self {
         let top = Fields::open(Some(value), "", TOP, Unknown::Error, problems);
+        let secure_mode = top.flag("secure_mode", problems);
+        let policy = Policy::read(top.get("policy"), problems);
         Self {
             entity: top.text("entity", problems),
             queues: queues(&top, problems),
             max_jobs: limit(&top, "max_jobs", problems),
             max_schedulers: limit(&top, "max_schedulers", problems),
-            secure_mode: top.flag("secure_mode", problems),
+            secure_mode,
             verbosity: top.integer("verbosity", problems),
             stopped_run_timeout: top.integer("stopped_run_timeout", problems),
             builder: builder(top.get("builder"), problems),
             registry: registry(top.get("registry"), problems),
             backend: backend(top.get("backend"), problems),
+            policy: policy.with_secure_mode(secure_mode.unwrap_or_default()),
         }
     }
 }

@@ -233,7 +233,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The known word closest to `word`, if it is close enough to be meant.
-pub(crate) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let word = plain(word);
     known

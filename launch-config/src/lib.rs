@@ -9,9 +9,13 @@
 //! | [`agent`] | the agent file (`launch-config.yaml`) |
 //! | [`mod@env`] | the environment every run gets |
 //! | [`spec`] | the run spec a queue carries; [`source`] where its code is |
+//! | [`job`] | W&B jobs, and what becomes of one with a run spec |
+//! | [`macros`], [`template`] | what a queue's configuration leaves open |
+//! | [`wandb_ref`] | addresses and names of W&B |
 //! | [`image`] | image references, digests, pinned images |
 //! | [`id`] | jobs, attempts and the names derived from them |
 //! | [`outcome`] | stages, and why a job ended |
+//! | [`policy`] | what a run spec may ask for, and why not |
 //! | [`secret`] | values that never print |
 //! | [`load`] | files and text to the types above, with every problem in one report |
 //!
@@ -29,9 +33,14 @@ pub mod env;
 mod fields;
 pub mod id;
 pub mod image;
+pub mod job;
 pub mod load;
+pub mod macros;
 pub mod outcome;
+pub mod policy;
 mod python_json;
 pub mod secret;
 pub mod source;
 pub mod spec;
+pub mod template;
+pub mod wandb_ref;

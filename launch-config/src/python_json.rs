@@ -69,12 +69,24 @@ fn string(text: &str, out: &mut String) {
     out.push('"');
 }
 
+/// A number by its digits, so that an integer beyond 64 bits keeps all of them where the
+/// parser kept them (`serde_json`'s `arbitrary_precision`).
 fn number_text(number: &Number) -> String {
-    match (number.as_i64(), number.as_u64(), number.as_f64()) {
-        (Some(integer), _, _) => integer.to_string(),
-        (_, Some(integer), _) => integer.to_string(),
-        (_, _, Some(float)) => float_text(float),
-        _ => number.to_string(),
+    spelled(&number.to_string())
+}
+
+fn spelled(literal: &str) -> String {
+    if !literal.contains(['.', 'e', 'E']) {
+        // Python has no negative zero among its integers.
+        return if literal == "-0" { "0" } else { literal }.to_owned();
+    }
+    // What is too large for a float is infinite to Python, which then writes a word that
+    // is no JSON, but that it reads.
+    match literal.parse::<f64>() {
+        Ok(float) if float.is_infinite() && float > 0.0 => "Infinity".to_owned(),
+        Ok(float) if float.is_infinite() => "-Infinity".to_owned(),
+        Ok(float) => float_text(float),
+        Err(_) => literal.to_owned(),
     }
 }
 
@@ -97,8 +109,10 @@ fn float_text(float: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn json_is_spelled_as_python_spells_it() {
@@ -114,6 +128,28 @@ mod tests {
     }
 
     #[test]
+    fn integers_keep_their_digits_and_floats_their_size() {
+        for (literal, text) in [
+            (
+                "1267650600228229401496703205376",
+                "1267650600228229401496703205376",
+            ),
+            ("-0", "0"),
+            ("1E5", "100000.0"),
+            ("1e400", "Infinity"),
+            ("-1e400", "-Infinity"),
+        ] {
+            assert_eq!(spelled(literal), text);
+        }
+        // One bit more or less than written would be another hyperparameter.
+        for literal in ["0.30000000000000004", "5e-324", "1.7976931348623157e+308"] {
+            let value: Value = serde_json::from_str(literal).unwrap();
+            assert_eq!(dumps(&value), literal);
+        }
+        assert_eq!(dumps(&json!(u64::MAX)), "18446744073709551615");
+    }
+
+    #[test]
     fn floats_switch_to_exponents_where_python_does() {
         for (float, text) in [
             (1e-5, "1e-05"),
@@ -126,6 +162,16 @@ mod tests {
             (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
         ] {
             assert_eq!(float_text(float), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_and_number_reads_back(text in ".{0,20}", float in any::<f64>()) {
+            let value = json!({ text.clone(): [text, float] });
+            let written = dumps(&value);
+            prop_assert!(written.is_ascii());
+            prop_assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
         }
     }
 }

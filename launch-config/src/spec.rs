@@ -1,92 +1,49 @@
 //! The run spec: what a queue carries and a run is made from.
 //!
-//! The keys are W&B's. Two uses of theirs are ours: `uri` names a directory or a git
-//! repository (the Python agent leaves it dead), and `git.subdirectory` a project below
-//! the root of its repository.
+//! The keys are W&B's. Three uses of theirs are ours: `uri` names a directory or a git
+//! repository (the Python agent leaves it dead), `git.repo` one too if there is no `uri`,
+//! and `git.subdirectory` a project below the root of its repository.
+//!
+//! ```
+//! use launch_config::load::spec_value;
+//! use launch_config::source::Source;
+//! use serde_json::json;
+//!
+//! let spec = json!({"entity": "acme", "project": "Vision", "docker": {"docker_image": "iris:1"}});
+//! let spec = spec_value("the spec", &spec)?.value;
+//! assert!(matches!(spec.source(), Some(Source::Image(_))));
+//! assert_eq!(spec.project.as_deref(), Some("vision"));
+//! # Ok::<(), launch_config::load::Report>(())
+//! ```
+
+mod args;
+mod overrides;
+mod resource;
+mod source;
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+pub use args::{BuilderArgs, BuilderArgsError, KubernetesArgs};
+pub use overrides::{CODE_MOUNT, Overrides, ParseWorkingDirError, WorkingDir};
+pub use resource::Resource;
+
 use crate::fields::{Fields, Problems, Unknown};
 use crate::image::ImageRef;
 use crate::secret::Secret;
-use crate::source::{GitRemote, Source};
+use crate::source::Source;
+use crate::wandb_ref::JobRef;
+use source::{Named, SCHEDULER, filled};
 
-/// Where a run is to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// An object made before a run and beside it.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Resource {
-    /// A process of the agent's machine.
-    LocalProcess,
-    /// A container of a Docker Engine.
-    LocalContainer,
-    /// A Kubernetes object.
-    Kubernetes,
-    /// A SageMaker training job.
-    Sagemaker,
-    /// A Vertex AI custom job.
-    Vertex,
-}
-
-impl Resource {
-    /// The words a spec may use, aliases included.
-    pub const WORDS: &'static [&'static str] = &[
-        "local-process",
-        "local-container",
-        "local",
-        "kubernetes",
-        "sagemaker",
-        "vertex",
-        "gcp-vertex",
-    ];
-
-    /// The resource a word stands for.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "local-process" => Self::LocalProcess,
-            "local-container" | "local" => Self::LocalContainer,
-            "kubernetes" => Self::Kubernetes,
-            "sagemaker" => Self::Sagemaker,
-            "vertex" | "gcp-vertex" => Self::Vertex,
-            _ => return None,
-        })
-    }
-
-    /// Its word in specs and in `resource_args`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LocalProcess => "local-process",
-            Self::LocalContainer => "local-container",
-            Self::Kubernetes => "kubernetes",
-            Self::Sagemaker => "sagemaker",
-            Self::Vertex => "vertex",
-        }
-    }
-}
-
-impl std::fmt::Display for Resource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What a submitter changes about a job.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Overrides {
-    /// Hyperparameters: what the run reads as its config.
-    pub run_config: Map<String, Value>,
-    /// Arguments after the command.
-    pub args: Vec<String>,
-    /// The command, replacing the job's.
-    pub entry_point: Vec<String>,
-    /// The Dockerfile, below the build context.
-    pub dockerfile: Option<PathBuf>,
-    /// Artifacts by slot.
-    pub artifacts: Map<String, Value>,
-    /// Changes to JSON and YAML files of the job.
-    pub files: Map<String, Value>,
+pub struct Service {
+    /// Its name in the spec.
+    pub name: String,
+    /// Its manifest.
+    pub config: Map<String, Value>,
 }
 
 /// A run spec whose every part has been checked.
@@ -95,7 +52,7 @@ pub struct Overrides {
 pub struct RunSpec {
     /// The W&B user or team the run belongs to.
     pub entity: Option<String>,
-    /// The project the run belongs to.
+    /// The project the run belongs to, in small letters.
     pub project: Option<String>,
     /// The run's display name.
     pub name: Option<String>,
@@ -110,7 +67,7 @@ pub struct RunSpec {
     /// How often it was preempted before.
     pub resume_count: i64,
     /// A W&B job artifact.
-    pub job: Option<String>,
+    pub job: Option<JobRef>,
     /// Where it is to run; absent means the agent decides.
     pub resource: Option<Resource>,
     /// Arguments for the runner, by its word.
@@ -125,6 +82,17 @@ pub struct RunSpec {
     pub build_context: Option<PathBuf>,
     /// The image a generated Dockerfile starts from.
     pub base_image: Option<ImageRef>,
+    /// The entity that owns the queue, for the client that pushes.
+    pub queue_entity: Option<String>,
+    /// Values of the queue's template variables, for the client that pushes: a queue
+    /// answers with resource args that are filled in.
+    pub template_variables: Map<String, Value>,
+    /// Objects made before the run, on Kubernetes.
+    pub additional_services: Vec<Service>,
+    /// How urgent it is, 0 first; a queue item's own priority counts, where there is one.
+    pub priority: Option<i64>,
+    /// `uri` as written, in use or not.
+    pub uri: Option<String>,
     source: Option<Source>,
 }
 
@@ -156,17 +124,7 @@ const TOP: &[&str] = &[
     "priority",
 ];
 const DOCKER: &[&str] = &["docker_image", "user_id"];
-const GIT: &[&str] = &["repo", "version", "subdirectory"];
-const OVERRIDES: &[&str] = &[
-    "run_config",
-    "args",
-    "entry_point",
-    "entrypoint",
-    "dockerfile",
-    "artifacts",
-    "files",
-    "working_dir",
-];
+const SERVICE: &[&str] = &["name", "config"];
 
 impl RunSpec {
     /// Where its code or image is; `None` for a W&B job, whose artifact says.
@@ -174,17 +132,44 @@ impl RunSpec {
         self.source.as_ref()
     }
 
-    /// The arguments for one runner.
+    /// The arguments for one runner, without what is for builders.
     pub fn args_for(&self, resource: Resource) -> Value {
-        let vertex = if resource == Resource::Vertex {
-            self.resource_args.get("gcp-vertex")
-        } else {
-            None
-        };
-        vertex
-            .or_else(|| self.resource_args.get(resource.as_str()))
-            .cloned()
+        self.block(resource)
+            .map(args::without_builder)
             .unwrap_or_default()
+    }
+
+    /// What the queue says about images for one runner.
+    ///
+    /// # Errors
+    /// [`BuilderArgsError`] for values of another type and images that are none.
+    pub fn builder_args(&self, resource: Resource) -> Result<BuilderArgs, BuilderArgsError> {
+        self.block(resource)
+            .map_or_else(|| Ok(BuilderArgs::default()), BuilderArgs::of)
+    }
+
+    fn block(&self, resource: Resource) -> Option<&Value> {
+        let alias = match resource {
+            Resource::Vertex => self.resource_args.get("gcp-vertex"),
+            Resource::LocalContainer => self.resource_args.get("local"),
+            _ => None,
+        };
+        let own = self.resource_args.get(resource.as_str());
+        own.or(alias).filter(|block| !block.is_null())
+    }
+
+    /// Whether it is a sweep scheduler, which counts against a limit of its own: W&B's
+    /// placeholder address, and as a process of the agent's machine only a job or the
+    /// command `wandb scheduler ID …`.
+    pub fn is_scheduler(&self) -> bool {
+        let process = self.resource == Some(Resource::LocalProcess);
+        self.uri.as_deref() == Some(SCHEDULER)
+            && (!process || self.job.is_some() || self.starts_scheduler())
+    }
+
+    pub(crate) fn starts_scheduler(&self) -> bool {
+        let command = &self.overrides.entry_point;
+        command.len() >= 3 && command[..2] == ["wandb", "scheduler"]
     }
 
     pub(crate) fn read(value: &Value, problems: &mut Problems) -> Self {
@@ -196,40 +181,61 @@ impl RunSpec {
             Unknown::Warning,
             problems,
         );
-        let source = source(&top, &docker, problems);
-        let job = top.text("job", problems);
-        if source.is_none() && job.is_none() && problems.0.is_empty() {
+        let spec = Self {
+            user_id: user_id(&docker, problems),
+            ..Self::of(&top, problems)
+        };
+        let named = Named {
+            top: &top,
+            docker: &docker,
+            has_job: top.get("job").is_some(),
+        };
+        let source = named.read(problems);
+        if source.is_none() && spec.job.is_none() && problems.0.is_empty() {
             let message = "the spec names no source: `uri`, `job` or `docker.docker_image`";
             problems.error("", message.to_owned(), None);
         }
+        Self { source, ..spec }
+    }
+
+    fn of(top: &Fields<'_>, problems: &mut Problems) -> Self {
+        let project = top.text("project", problems);
+        let map = |key: &str, problems: &mut Problems| {
+            top.mapping(key, problems).cloned().unwrap_or_default()
+        };
         Self {
             entity: top.text("entity", problems),
-            project: top
-                .text("project", problems)
-                .map(|project| project.to_lowercase()),
+            project: project.map(|project| project.to_lowercase()),
             name: top.text("name", problems),
-            run_id: top.text("run_id", problems),
+            run_id: filled(top, "run_id", problems),
             author: top.text("author", problems),
-            api_key: top.text("_wandb_api_key", problems).map(Secret::new),
-            sweep_id: top.text("sweep_id", problems),
+            api_key: filled(top, "_wandb_api_key", problems).map(Secret::new),
+            sweep_id: filled(top, "sweep_id", problems),
             resume_count: top.integer("_resume_count", problems).unwrap_or(0),
-            job,
-            resource: resource(&top, problems),
-            resource_args: top
-                .mapping("resource_args", problems)
-                .cloned()
-                .unwrap_or_default(),
-            overrides: overrides(top.get("overrides"), problems),
-            python_version: top.text("python_version", problems),
-            user_id: user_id(&docker, problems),
-            build_context: top.text("build_context", problems).map(PathBuf::from),
+            job: job(top, problems),
+            resource: resource(top, problems),
+            resource_args: map("resource_args", problems),
+            overrides: Overrides::read(top.get("overrides"), problems),
+            python_version: filled(top, "python_version", problems),
+            build_context: filled(top, "build_context", problems).map(PathBuf::from),
             base_image: top.parsed("base_image", problems),
-            source,
+            queue_entity: filled(top, "queue_entity", problems),
+            template_variables: map("template_variables", problems),
+            additional_services: services(top, problems),
+            priority: top.get("priority").and_then(Value::as_i64),
+            uri: filled(top, "uri", problems),
+            ..Self::default()
         }
     }
 }
 
+fn job(top: &Fields<'_>, problems: &mut Problems) -> Option<JobRef> {
+    filled(top, "job", problems)?;
+    top.parsed("job", problems)
+}
+
 fn resource(top: &Fields<'_>, problems: &mut Problems) -> Option<Resource> {
+    filled(top, "resource", problems)?;
     top.one_of("resource", Resource::WORDS, problems)
         .and_then(Resource::from_word)
 }
@@ -244,76 +250,43 @@ fn user_id(docker: &Fields<'_>, problems: &mut Problems) -> Option<u32> {
     uid
 }
 
-/// An image beats a URI beats a repository, as in the Python agent.
-fn source(top: &Fields<'_>, docker: &Fields<'_>, problems: &mut Problems) -> Option<Source> {
-    let git = Fields::open(top.get("git"), "git", GIT, Unknown::Warning, problems);
-    let reference = git
-        .text("version", problems)
-        .filter(|version| !version.is_empty());
-    let subdirectory = git.text("subdirectory", problems).map(PathBuf::from);
-    let image = docker.parsed("docker_image", problems);
-    if let Some(image) = image.or_else(|| top.parsed("image_uri", problems)) {
-        return Some(Source::Image(image));
-    }
-    let (fields, key) = if top.get("uri").is_some() {
-        (top, "uri")
-    } else {
-        (&git, "repo")
-    };
-    let text = fields.text(key, problems)?;
-    if key == "uri" && looks_like_path(&text) {
-        return Some(Source::Directory(PathBuf::from(text)));
-    }
-    match text.parse::<GitRemote>() {
-        Ok(remote) => Some(Source::Git {
-            remote,
-            reference,
-            subdirectory,
-        }),
-        Err(error) => {
-            let hint = "a directory starts with `/` or `.`".to_owned();
-            problems.error(&fields.at(key), error.to_string(), Some(hint));
-            None
+fn services(top: &Fields<'_>, problems: &mut Problems) -> Vec<Service> {
+    let key = "additional_services";
+    let list = match top.get(key) {
+        None => return Vec::new(),
+        Some(Value::Array(list)) => list,
+        Some(other) => {
+            let found = crate::fields::kind(other);
+            problems.error(key, format!("expected a list, found {found}"), None);
+            return Vec::new();
         }
-    }
-}
-
-/// A path starts with `/` or `.`: everything else has to be a remote.
-fn looks_like_path(text: &str) -> bool {
-    text.starts_with(['/', '.'])
-}
-
-fn overrides(value: Option<&Value>, problems: &mut Problems) -> Overrides {
-    let block = Fields::open(value, "overrides", OVERRIDES, Unknown::Warning, problems);
-    let map = |key: &str, problems: &mut Problems| {
-        block.mapping(key, problems).cloned().unwrap_or_default()
     };
-    // W&B's FAQ spells it `entrypoint`; their code reads `entry_point`.
-    let key = if block.get("entry_point").is_some() {
-        "entry_point"
-    } else {
-        "entrypoint"
+    let service = |(index, item): (usize, &Value)| {
+        let path = format!("{key}[{index}]");
+        let fields = Fields::open(Some(item), &path, SERVICE, Unknown::Warning, problems);
+        Some(Service {
+            name: fields.text("name", problems).unwrap_or_default(),
+            config: fields.mapping("config", problems)?.clone(),
+        })
     };
-    Overrides {
-        run_config: map("run_config", problems),
-        args: block.texts("args", problems).unwrap_or_default(),
-        entry_point: block.texts(key, problems).unwrap_or_default(),
-        dockerfile: block.text("dockerfile", problems).map(PathBuf::from),
-        artifacts: map("artifacts", problems),
-        files: map("files", problems),
-    }
+    list.iter().enumerate().filter_map(service).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::load::spec_value;
 
+    fn read(value: &Value) -> RunSpec {
+        spec_value("spec", value).unwrap().value
+    }
+
     #[test]
     fn sources_are_told_apart() {
-        let source = |value| spec_value("spec", &value).unwrap().value.source;
+        let source = |value| read(&value).source;
         assert!(matches!(
             source(json!({"uri": "/srv/x"})),
             Some(Source::Directory(_))
@@ -326,7 +299,10 @@ mod tests {
         assert!(matches!(image, Some(Source::Image(_))));
         let git = source(json!({"git": {"repo": "https://h/r", "version": "v1"}}));
         assert!(matches!(git, Some(Source::Git { reference: Some(v), .. }) if v == "v1"));
-        assert!(source(json!({"job": "e/p/j:v0"})).is_none());
+        assert!(
+            source(json!({"job": "e/p/j:v0", "uri": "/x", "git": {"version": "-x"}})).is_none()
+        );
+        assert_eq!(source(json!({"uri": SCHEDULER})), Some(Source::Scheduler));
     }
 
     #[test]
@@ -334,7 +310,14 @@ mod tests {
         for (value, word) in [
             (json!({}), "no source"),
             (json!([]), "expected a mapping"),
+            (json!({"docker": null}), "no source"),
             (json!({"uri": "ext::sh"}), "neither https"),
+            (json!({"uri": "placeholder-other"}), "neither https"),
+            (json!({"job": "train:v3"}), "entity/project/name:alias"),
+            (
+                json!({"uri": "https://h/r", "git": {"version": "--orphan"}}),
+                "git.version",
+            ),
             (
                 json!({"uri": "/x", "resource": "kubernets"}),
                 "did you mean `kubernetes`",
@@ -344,8 +327,16 @@ mod tests {
                 "overrides.args",
             ),
             (
+                json!({"uri": "/x", "overrides": {"working_dir": "../.."}}),
+                "overrides.working_dir",
+            ),
+            (
                 json!({"docker": {"docker_image": "-rm"}}),
                 "invalid path component",
+            ),
+            (
+                json!({"uri": "/x", "additional_services": [{"config": []}]}),
+                "additional_services[0].config",
             ),
         ] {
             let report = spec_value("spec", &value).unwrap_err().to_string();
@@ -355,7 +346,72 @@ mod tests {
 
     #[test]
     fn a_key_in_a_spec_never_prints() {
-        let spec = spec_value("s", &json!({"uri": "/x", "_wandb_api_key": "planted"})).unwrap();
+        let spec = read(&json!({"uri": "/x", "_wandb_api_key": "planted"}));
         assert!(!format!("{spec:?}").contains("planted"));
+    }
+
+    #[test]
+    fn a_runner_gets_its_own_args_and_builders_get_theirs() {
+        let spec = read(&json!({"uri": "/x", "resource_args": {
+            "kubernetes": {"builder": {"base_image": "b:1"}, "kind": "Job"},
+            "gcp-vertex": {"spec": {}},
+        }}));
+        assert_eq!(spec.args_for(Resource::Kubernetes), json!({"kind": "Job"}));
+        assert_eq!(spec.args_for(Resource::Vertex), json!({"spec": {}}));
+        let builder = spec.builder_args(Resource::Kubernetes).unwrap();
+        assert_eq!(builder.base_image.unwrap().to_string(), "b:1");
+    }
+
+    #[test]
+    fn schedulers_count_as_such_only_with_their_command() {
+        let command = json!(["wandb", "scheduler", "sw1"]);
+        for (spec, expected) in [
+            (
+                json!({"uri": SCHEDULER, "resource": "local-process", "overrides": {"entry_point": command}}),
+                true,
+            ),
+            (
+                json!({"uri": SCHEDULER, "resource": "local-process"}),
+                false,
+            ),
+            (
+                json!({"uri": SCHEDULER, "resource": "local-process", "job": "a/b/c:v1"}),
+                true,
+            ),
+            (json!({"uri": SCHEDULER, "resource": "kubernetes"}), true),
+            (json!({"uri": "/x"}), false),
+        ] {
+            assert_eq!(read(&spec).is_scheduler(), expected, "{spec}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            let key = prop_oneof![
+                proptest::sample::select(TOP).prop_map(str::to_owned),
+                "[a-z_]{1,8}"
+            ];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((key, inner), 0..6)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_panics(value in any_json()) {
+            if let Ok(checked) = spec_value("spec", &value) {
+                let _ = crate::env::job_environment(&checked.value, &crate::env::RunContext::new("r"));
+                let _ = checked.value.builder_args(Resource::Kubernetes);
+            }
+        }
     }
 }

@@ -7,4 +7,5 @@ mod cli;
 mod containers;
 mod contexts;
 mod jobs;
+mod policy;
 mod recovery;

@@ -1,4 +1,7 @@
-//! The harness of the whole-system tests: the real program in a state directory of its own.
+//! The harness of the whole-system tests: the real program in a state directory of its
+//! own, and the compatibility [`vectors`].
+
+pub mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
