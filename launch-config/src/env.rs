@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::id::{JobId, QueueName};
 use crate::image::ImageRef;
-use crate::python_json::dumps;
+use crate::python_json::dumps_map;
 use crate::secret::Secret;
 use crate::source::Source;
 use crate::spec::{Resource, RunSpec};
@@ -115,7 +115,7 @@ pub fn job_environment(spec: &RunSpec, context: &RunContext) -> Vec<(String, Sec
         artifacts.insert("_wandb_job".to_owned(), Value::String(job.to_string()));
     }
     artifacts.extend(overrides.artifacts.clone());
-    env.set("WANDB_ARTIFACTS", Some(dumps(&Value::Object(artifacts))));
+    env.set("WANDB_ARTIFACTS", Some(dumps_map(&artifacts)));
     env.0
 }
 

@@ -4,10 +4,14 @@
 //! host, a lower-case path, an optional tag of at most 128 characters, an optional
 //! digest. Only SHA-256 digests are accepted: nothing else is in use.
 
+mod name;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use name::safe_name;
 
 /// The host Docker means when a reference names none.
 pub const DOCKER_HUB: &str = "docker.io";
@@ -402,39 +406,6 @@ impl From<PinnedImage> for String {
     }
 }
 
-/// Makes a path component of any text: small letters, and `__` for what an image's name
-/// cannot hold. W&B names images so; `image` stands for a text of which nothing is left.
-///
-/// ```
-/// assert_eq!(launch_config::image::safe_name("ent/Proj/Job Name"), "ent__proj__job__name");
-/// ```
-pub fn safe_name(text: &str) -> String {
-    let mut name = String::with_capacity(text.len());
-    // How many separators there are since the last letter or digit, and the first of them.
-    let mut gap: Option<(char, usize)> = None;
-    for c in text.chars().flat_map(char::to_lowercase) {
-        let found = match c {
-            '.' | '_' | '-' => (c, 1),
-            'a'..='z' | '0'..='9' => {
-                match gap.take().filter(|_| !name.is_empty()) {
-                    Some((only, 1)) => name.push(only),
-                    Some(_) => name.push_str("__"),
-                    None => {}
-                }
-                name.push(c);
-                continue;
-            }
-            _ => ('_', 2),
-        };
-        gap = Some(gap.map_or(found, |(first, count)| (first, count + found.1)));
-    }
-    if name.is_empty() {
-        "image".to_owned()
-    } else {
-        name
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -474,29 +445,7 @@ mod tests {
         assert!("a:b".parse::<PinnedImage>().is_err());
     }
 
-    #[test]
-    fn safe_names_are_the_ones_the_python_agent_makes() {
-        for (text, name) in [
-            ("a--b", "a__b"),
-            ("a.b", "a.b"),
-            ("a_-b", "a__b"),
-            ("-a-", "a"),
-            ("/a/b", "a__b"),
-            ("a-b_c.d", "a-b_c.d"),
-            ("é", "image"),
-            ("___", "image"),
-        ] {
-            assert_eq!(safe_name(text), name, "{text}");
-        }
-    }
-
     proptest! {
-        #[test]
-        fn safe_names_are_names(text in ".{0,20}|[a-z._-]{0,12}") {
-            let name = safe_name(&text);
-            prop_assert!(name.parse::<ImageRef>().is_ok(), "{name}");
-        }
-
         #[test]
         fn parse_and_display_agree(
             text in "([a-z0-9]{1,5}(\\.[a-z]{2,3})(:[0-9]{2,4})?/)?[a-z0-9]{1,6}((-|_|__)[a-z0-9]{1,4}){0,2}(/[a-z0-9]{1,5}){0,2}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,9})?(@sha256:[0-9a-f]{64})?"

@@ -24,15 +24,17 @@
 
 mod document;
 mod entry;
+mod next;
 pub mod notebook;
 pub mod patch;
 mod project;
+mod step;
 
-pub use document::{JobDocument, JobError, JobSource, ServicePolicy, Step};
+pub use document::{JobDocument, JobError, JobSource, ServicePolicy};
 pub use entry::{EntryPoint, ParseEntryPointError};
-pub use project::{
-    CanBuild, DEFAULT_IMAGE, DEFAULT_USER_ID, Next, Project, ProjectSource, RefuseProject,
-};
+pub use next::{CanBuild, DEFAULT_IMAGE, Next};
+pub use project::{DEFAULT_USER_ID, Project, ProjectSource, RefuseProject};
+pub use step::Step;
 
 /// The document of a job, in its artifact.
 pub const DOCUMENT: &str = "wandb-job.json";

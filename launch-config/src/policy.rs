@@ -31,8 +31,8 @@
 //! # Ok::<(), launch_config::policy::ParseGrantError>(())
 //! ```
 //!
-//! Macros can turn harmless text into something else, so a runner asks again, with
-//! [`Policy::check_resource_args`], after it has substituted them.
+//! Macros can turn harmless text into something else: who substitutes them asks again, with
+//! [`Policy::check_resource_args`], about the result.
 
 mod docker;
 mod grants;

@@ -5,13 +5,28 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// Writes a value the way Python would.
 pub(crate) fn dumps(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);
     out
+}
+
+/// Writes a mapping the way Python would.
+pub(crate) fn dumps_map(map: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    mapping(map, &mut out);
+    out
+}
+
+fn mapping(map: &Map<String, Value>, out: &mut String) {
+    list(map.iter(), '{', '}', out, |(key, value), out| {
+        string(key, out);
+        out.push_str(": ");
+        write(value, out);
+    });
 }
 
 fn write(value: &Value, out: &mut String) {
@@ -21,11 +36,7 @@ fn write(value: &Value, out: &mut String) {
         Value::Number(number) => out.push_str(&number_text(number)),
         Value::String(text) => string(text, out),
         Value::Array(items) => list(items.iter(), '[', ']', out, write),
-        Value::Object(map) => list(map.iter(), '{', '}', out, |(key, value), out| {
-            string(key, out);
-            out.push_str(": ");
-            write(value, out);
-        }),
+        Value::Object(map) => mapping(map, out),
     }
 }
 

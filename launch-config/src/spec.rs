@@ -18,15 +18,19 @@
 
 mod args;
 mod overrides;
+mod places;
 mod resource;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-pub use args::{BuilderArgs, BuilderArgsError, KubernetesArgs};
+pub use args::{BuilderArgs, BuilderArgsError};
 pub use overrides::{CODE_MOUNT, Overrides, ParseWorkingDirError, WorkingDir};
+pub use places::{KubernetesArgs, SagemakerArgs, VertexArgs};
 pub use resource::Resource;
 
 use crate::fields::{Fields, Problems, Unknown};
@@ -91,8 +95,8 @@ pub struct RunSpec {
     pub additional_services: Vec<Service>,
     /// How urgent it is, 0 first; a queue item's own priority counts, where there is one.
     pub priority: Option<i64>,
-    /// `uri` as written, in use or not.
-    pub uri: Option<String>,
+    /// `uri` as written, in use or not; it may hold a token.
+    uri: Option<Secret>,
     source: Option<Source>,
 }
 
@@ -163,8 +167,11 @@ impl RunSpec {
     /// command `wandb scheduler ID …`.
     pub fn is_scheduler(&self) -> bool {
         let process = self.resource == Some(Resource::LocalProcess);
-        self.uri.as_deref() == Some(SCHEDULER)
-            && (!process || self.job.is_some() || self.starts_scheduler())
+        self.uri() == Some(SCHEDULER) && (!process || self.job.is_some() || self.starts_scheduler())
+    }
+
+    pub(crate) fn uri(&self) -> Option<&str> {
+        self.uri.as_ref().map(Secret::expose)
     }
 
     pub(crate) fn starts_scheduler(&self) -> bool {
@@ -188,12 +195,18 @@ impl RunSpec {
         let named = Named {
             top: &top,
             docker: &docker,
-            has_job: top.get("job").is_some(),
+            has_job: top.get("job").is_some_and(|job| job != ""),
         };
         let source = named.read(problems);
         if source.is_none() && spec.job.is_none() && problems.0.is_empty() {
             let message = "the spec names no source: `uri`, `job` or `docker.docker_image`";
             problems.error("", message.to_owned(), None);
+        }
+        if let (Some(Source::Image(image)), Some(Resource::LocalProcess)) = (&source, spec.resource)
+        {
+            let message = format!("image `{image}` cannot run as a process of the agent's machine");
+            let hint = "use `local-container`".to_owned();
+            problems.error("resource", message, Some(hint));
         }
         Self { source, ..spec }
     }
@@ -223,7 +236,7 @@ impl RunSpec {
             template_variables: map("template_variables", problems),
             additional_services: services(top, problems),
             priority: top.get("priority").and_then(Value::as_i64),
-            uri: filled(top, "uri", problems),
+            uri: filled(top, "uri", problems).map(Secret::new),
             ..Self::default()
         }
     }
@@ -270,148 +283,4 @@ fn services(top: &Fields<'_>, problems: &mut Problems) -> Vec<Service> {
         })
     };
     list.iter().enumerate().filter_map(service).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-    use crate::load::spec_value;
-
-    fn read(value: &Value) -> RunSpec {
-        spec_value("spec", value).unwrap().value
-    }
-
-    #[test]
-    fn sources_are_told_apart() {
-        let source = |value| read(&value).source;
-        assert!(matches!(
-            source(json!({"uri": "/srv/x"})),
-            Some(Source::Directory(_))
-        ));
-        assert!(matches!(
-            source(json!({"uri": "git@h:x"})),
-            Some(Source::Git { .. })
-        ));
-        let image = source(json!({"docker": {"docker_image": "a:1"}, "uri": "/x"}));
-        assert!(matches!(image, Some(Source::Image(_))));
-        let git = source(json!({"git": {"repo": "https://h/r", "version": "v1"}}));
-        assert!(matches!(git, Some(Source::Git { reference: Some(v), .. }) if v == "v1"));
-        assert!(
-            source(json!({"job": "e/p/j:v0", "uri": "/x", "git": {"version": "-x"}})).is_none()
-        );
-        assert_eq!(source(json!({"uri": SCHEDULER})), Some(Source::Scheduler));
-    }
-
-    #[test]
-    fn a_spec_that_cannot_run_says_why() {
-        for (value, word) in [
-            (json!({}), "no source"),
-            (json!([]), "expected a mapping"),
-            (json!({"docker": null}), "no source"),
-            (json!({"uri": "ext::sh"}), "neither https"),
-            (json!({"uri": "placeholder-other"}), "neither https"),
-            (json!({"job": "train:v3"}), "entity/project/name:alias"),
-            (
-                json!({"uri": "https://h/r", "git": {"version": "--orphan"}}),
-                "git.version",
-            ),
-            (
-                json!({"uri": "/x", "resource": "kubernets"}),
-                "did you mean `kubernetes`",
-            ),
-            (
-                json!({"uri": "/x", "overrides": {"args": "x"}}),
-                "overrides.args",
-            ),
-            (
-                json!({"uri": "/x", "overrides": {"working_dir": "../.."}}),
-                "overrides.working_dir",
-            ),
-            (
-                json!({"docker": {"docker_image": "-rm"}}),
-                "invalid path component",
-            ),
-            (
-                json!({"uri": "/x", "additional_services": [{"config": []}]}),
-                "additional_services[0].config",
-            ),
-        ] {
-            let report = spec_value("spec", &value).unwrap_err().to_string();
-            assert!(report.contains(word), "{report}");
-        }
-    }
-
-    #[test]
-    fn a_key_in_a_spec_never_prints() {
-        let spec = read(&json!({"uri": "/x", "_wandb_api_key": "planted"}));
-        assert!(!format!("{spec:?}").contains("planted"));
-    }
-
-    #[test]
-    fn a_runner_gets_its_own_args_and_builders_get_theirs() {
-        let spec = read(&json!({"uri": "/x", "resource_args": {
-            "kubernetes": {"builder": {"base_image": "b:1"}, "kind": "Job"},
-            "gcp-vertex": {"spec": {}},
-        }}));
-        assert_eq!(spec.args_for(Resource::Kubernetes), json!({"kind": "Job"}));
-        assert_eq!(spec.args_for(Resource::Vertex), json!({"spec": {}}));
-        let builder = spec.builder_args(Resource::Kubernetes).unwrap();
-        assert_eq!(builder.base_image.unwrap().to_string(), "b:1");
-    }
-
-    #[test]
-    fn schedulers_count_as_such_only_with_their_command() {
-        let command = json!(["wandb", "scheduler", "sw1"]);
-        for (spec, expected) in [
-            (
-                json!({"uri": SCHEDULER, "resource": "local-process", "overrides": {"entry_point": command}}),
-                true,
-            ),
-            (
-                json!({"uri": SCHEDULER, "resource": "local-process"}),
-                false,
-            ),
-            (
-                json!({"uri": SCHEDULER, "resource": "local-process", "job": "a/b/c:v1"}),
-                true,
-            ),
-            (json!({"uri": SCHEDULER, "resource": "kubernetes"}), true),
-            (json!({"uri": "/x"}), false),
-        ] {
-            assert_eq!(read(&spec).is_scheduler(), expected, "{spec}");
-        }
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            ".{0,12}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(3, 24, 4, |inner| {
-            let key = prop_oneof![
-                proptest::sample::select(TOP).prop_map(str::to_owned),
-                "[a-z_]{1,8}"
-            ];
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::vec((key, inner), 0..6)
-                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn no_document_panics(value in any_json()) {
-            if let Ok(checked) = spec_value("spec", &value) {
-                let _ = crate::env::job_environment(&checked.value, &crate::env::RunContext::new("r"));
-                let _ = checked.value.builder_args(Resource::Kubernetes);
-            }
-        }
-    }
 }

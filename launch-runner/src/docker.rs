@@ -4,8 +4,9 @@
 //! The engine keeps it when we die, and after its end, until [`Run::clean_up`].
 //!
 //! What a queue may ask for in `resource_args` is a list of `docker run` options that
-//! limit resources; nothing that reaches out of the container. Variables travel through
-//! the API, never on a command line; whoever may talk to the engine can read them there.
+//! limit resources; what reaches out of the container (`volume`, `network`) has to pass the
+//! agent's policy, which refuses it by default. Variables travel through the API, never on
+//! a command line; whoever may talk to the engine can read them there.
 //!
 //! Decisions:
 //! - The container gets an init (as `docker run --init`), unless the image or the command

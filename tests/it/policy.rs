@@ -1,6 +1,6 @@
 //! What a queue may not ask for is refused before anything is done for the job.
 
-use launch_tests::Agent;
+use launch_tests::{Agent, has_docker};
 
 const ASKS: &str = r#"{"volume": "/:/host"}"#;
 
@@ -41,4 +41,29 @@ fn what_the_administrator_opened_goes_on() {
     // There is no engine here, and that is what it now ends with.
     assert!(!outcome.to_string().contains("policy"), "{outcome}");
     assert!(outcome.to_string().contains("Docker"), "{outcome}");
+}
+
+#[test]
+fn docker_a_cache_opened_by_the_administrator_is_shared_by_runs() {
+    if !has_docker() {
+        return;
+    }
+    let agent = Agent::with_docker();
+    let cache = agent.dir("cache");
+    let volume = format!("{}:/root/.cache", cache.display());
+    let file = agent.dir("etc").join("launch-config.yaml");
+    let text = format!("policy: {{docker: {{allow: ['volume={volume}']}}}}\n");
+    fs_err::write(&file, text).unwrap();
+    let config = file.display().to_string();
+    let args = serde_json::json!({"volume": [volume]}).to_string();
+    let launch = |command: &str, args: &str| {
+        let image = ["launch", "--agent-config", &config, "-d", "launch-test/busybox:1"];
+        agent.say(&[&image[..], &["-E", command, "-R", args]].concat())
+    };
+    let _ = launch("sh -c 'echo kept > /root/.cache/x'", &args).expect(0);
+    let said = launch("cat /root/.cache/x", &args).expect(0);
+    assert!(said.out.contains("kept"), "{said:#?}");
+    let _ = launch("cat /host/etc/passwd", r#"{"volume": "/:/host"}"#)
+        .expect(1)
+        .complains("is open for other values only");
 }

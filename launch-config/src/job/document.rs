@@ -63,28 +63,6 @@ pub enum ServicePolicy {
     Never,
 }
 
-/// A step on the way to a job's directory. What comes later goes over what was there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step<'a> {
-    /// Fetch the repository at its commit.
-    Fetch(&'a GitRemote, &'a GitReference),
-    /// Apply [`PATCH`](super::PATCH), if the job has one.
-    Patch,
-    /// Copy [`FROZEN_REQUIREMENTS`](super::FROZEN_REQUIREMENTS) to the root, if the job
-    /// has them.
-    FrozenRequirements,
-    /// Download the artifact of files.
-    Download(&'a ArtifactRef),
-    /// Make a script of a notebook, beside it.
-    Convert {
-        /// The notebook, below the root.
-        notebook: &'a str,
-        /// The script.
-        script: String,
-    },
-}
-
 /// A `wandb-job.json` whose every part has been checked.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -182,11 +160,11 @@ impl JobDocument {
             Unknown::Warning,
             problems,
         );
-        let kind = top.one_of("source_type", TYPES, problems);
-        if kind.is_none() && top.get("source_type").is_none() {
+        if top.get("source_type").is_none() {
             problems.error("source_type", missing("one of repo, artifact, image"), None);
         }
-        let source = source(kind?, &fields, problems);
+        let kind = top.one_of("source_type", TYPES, problems)?;
+        let source = source(kind, &fields, problems);
         let entry = entry_point(&fields, problems);
         let converts = fields.flag("notebook", problems).unwrap_or(false);
         let (entry_point, notebook) = match entry {
@@ -195,10 +173,7 @@ impl JobDocument {
         };
         let path = |key, problems: &mut Problems| filled(&fields, key, problems).map(PathBuf::from);
         Some(Self {
-            version: top
-                .get("_version")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            version: version(top.get("_version")),
             entry_point,
             notebook,
             build_context: path("build_context", problems),
@@ -212,26 +187,10 @@ impl JobDocument {
             source: source?,
         })
     }
+}
 
-    /// How its directory comes to be, in order; nothing for an image.
-    pub fn steps(&self) -> Vec<Step<'_>> {
-        let mut steps = match &self.source {
-            JobSource::Repo { remote, commit } => vec![
-                Step::Fetch(remote, commit),
-                Step::Patch,
-                Step::FrozenRequirements,
-            ],
-            JobSource::Artifact(artifact) => {
-                vec![Step::FrozenRequirements, Step::Download(artifact)]
-            }
-            JobSource::Image(_) => Vec::new(),
-        };
-        steps.extend(self.notebook.as_deref().map(|notebook| Step::Convert {
-            notebook,
-            script: script_name(notebook),
-        }));
-        steps
-    }
+fn version(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(str::to_owned)
 }
 
 fn missing(expected: &str) -> String {
@@ -334,27 +293,6 @@ mod tests {
 
     fn repo(source: &Value) -> Result<JobDocument, JobError> {
         JobDocument::from_value(&json!({"source_type": "repo", "source": source}))
-    }
-
-    #[test]
-    fn a_notebook_is_fetched_patched_and_converted() {
-        let git = json!({"remote": "https://h/r", "commit": "main"});
-        let entry = ["python3", "nb/a.ipynb"];
-        let job = repo(&json!({"git": git, "entrypoint": entry, "notebook": true})).unwrap();
-        assert_eq!(job.entry_point.as_ref().unwrap().job_file(), "nb/a.py");
-        let steps = job.steps();
-        assert!(matches!(
-            steps[..3],
-            [Step::Fetch(..), Step::Patch, Step::FrozenRequirements]
-        ));
-        let script = "nb/a.py".to_owned();
-        assert_eq!(
-            steps[3],
-            Step::Convert {
-                notebook: "nb/a.ipynb",
-                script
-            }
-        );
     }
 
     #[test]

@@ -157,15 +157,12 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
             let hunks = Vec::new();
             files.push(FilePatch { old, new, hunks });
         } else if let Some(name) = bare.strip_prefix("--- ") {
-            let Some((_, next)) = lines.next_if(|(_, next)| next.starts_with("+++ ")) else {
-                continue;
-            };
-            let (old, new) = (side(name)?, side(next[4..].trim_end_matches(['\n', '\r']))?);
-            let hunks = Vec::new();
-            let file = FilePatch { old, new, hunks };
-            // A rename was told already.
-            if files.last() != Some(&file) {
-                files.push(file);
+            if let Some((_, next)) = lines.next_if(|(_, next)| next.starts_with("+++ ")) {
+                let file = named(name, &next["+++ ".len()..])?;
+                // A rename was told already.
+                if files.last() != Some(&file) {
+                    files.push(file);
+                }
             }
         } else if bare.starts_with("@@ -") {
             let file = files.last_mut().ok_or_else(malformed)?;
@@ -174,6 +171,15 @@ pub fn parse(text: &str) -> Result<Vec<FilePatch>, PatchError> {
         }
     }
     Ok(files)
+}
+
+/// The file of a header's two lines.
+fn named(old: &str, new: &str) -> Result<FilePatch, PatchError> {
+    Ok(FilePatch {
+        old: side(old)?,
+        new: side(new.trim_end_matches(['\n', '\r']))?,
+        hunks: Vec::new(),
+    })
 }
 
 /// A file of a header, without its first component; `None` for `/dev/null`.
@@ -214,18 +220,7 @@ fn hunk<'a>(
         ..Hunk::default()
     };
     while removed > 0 || added > 0 {
-        let (_, line) = lines.next()?;
-        let (mark, text) = match line.split_at_checked(1) {
-            Some(("\n", _)) => (" ", "\n"),
-            Some(parts) => parts,
-            None => return None,
-        };
-        let ended = lines.next_if(|(_, next)| next.starts_with('\\')).is_some();
-        let text = if ended {
-            text.trim_end_matches('\n')
-        } else {
-            text
-        };
+        let (mark, text) = marked(lines)?;
         if matches!(mark, " " | "-") {
             removed = removed.checked_sub(1)?;
             hunk.old.push(text.to_owned());
@@ -239,6 +234,27 @@ fn hunk<'a>(
         }
     }
     Some(hunk)
+}
+
+/// The next line of a hunk: its mark, and its text with its end.
+fn marked<'a>(
+    lines: &mut std::iter::Peekable<impl Iterator<Item = (usize, &'a str)>>,
+) -> Option<(&'a str, &'a str)> {
+    let (_, line) = lines.next()?;
+    let (mark, text) = match line.split_at_checked(1)? {
+        // An editor took the blank of an empty line away.
+        ("\n", _) => (" ", line),
+        parts => parts,
+    };
+    let ended = lines.next_if(|(_, next)| next.starts_with('\\')).is_some();
+    Some((
+        mark,
+        if ended {
+            text.trim_end_matches('\n')
+        } else {
+            text
+        },
+    ))
 }
 
 /// `start,count`, or `start` for one line.

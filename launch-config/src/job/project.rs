@@ -2,24 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::next::{CanBuild, Found, Next};
 use super::{EntryPoint, JobDocument, JobSource};
 use crate::image::{ImageRef, safe_name};
 use crate::source::Source;
 use crate::spec::{BuilderArgs, BuilderArgsError, Resource, RunSpec};
 
-/// The image code runs in when nothing builds images and nobody names one.
-pub const DEFAULT_IMAGE: &str = "python:3.12-slim";
 /// The user of a generated image.
 pub const DEFAULT_USER_ID: u32 = 1000;
-
-/// Whether there is a builder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CanBuild {
-    /// There is one.
-    Yes,
-    /// There is none (`builder.type: noop`, or no Docker): code is mounted in an image.
-    No,
-}
 
 /// What a run is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,32 +23,6 @@ pub enum ProjectSource {
     Code,
     /// A sweep scheduler.
     Scheduler,
-}
-
-/// What an agent does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Next {
-    /// Run an image as it is.
-    UseImage(ImageRef),
-    /// Run an image with the code mounted at [`CODE_MOUNT`](crate::spec::CODE_MOUNT).
-    BaseImage {
-        /// The image.
-        image: ImageRef,
-        /// Whether the job's packages are installed at its start: nobody chose the image
-        /// for this job.
-        installs: bool,
-    },
-    /// Build an image, unless there is one for the same source.
-    Build {
-        /// What the image starts, if the job says so.
-        entry_point: Option<EntryPoint>,
-    },
-    /// Start a process on the agent's machine.
-    Process {
-        /// The program and all its arguments.
-        command: Vec<String>,
-    },
 }
 
 /// Why a spec and its job make no run.
@@ -165,10 +129,10 @@ impl Project {
 
 /// What spec and job say, before anything is decided.
 #[derive(Debug)]
-struct Parts {
-    source: ProjectSource,
-    image: Option<ImageRef>,
-    entry_point: Option<EntryPoint>,
+pub(super) struct Parts {
+    pub(super) source: ProjectSource,
+    pub(super) image: Option<ImageRef>,
+    pub(super) entry_point: Option<EntryPoint>,
     dockerfile: Option<PathBuf>,
     build_context: Option<PathBuf>,
     base_image: Option<ImageRef>,
@@ -229,95 +193,12 @@ impl Parts {
     }
 }
 
-/// What decides beside spec and job.
-struct Found<'a> {
-    spec: &'a RunSpec,
-    resource: Resource,
-    builder: &'a BuilderArgs,
-    can_build: CanBuild,
-}
-
-type Decision = (Next, Option<ImageRef>);
-
-impl Found<'_> {
-    /// What comes next, and the image code is mounted in.
-    fn next(
-        &self,
-        parts: &Parts,
-        given: Option<&EntryPoint>,
-        base_image: Option<ImageRef>,
-    ) -> Result<Decision, RefuseProject> {
-        if self.resource == Resource::LocalProcess {
-            return Ok((self.process(parts, given)?, base_image));
-        }
-        if let Some(image) = &parts.image {
-            return Ok((Next::UseImage(image.clone()), base_image));
-        }
-        if parts.source == ProjectSource::Scheduler {
-            return Err(RefuseProject::SchedulerPlace(self.resource));
-        }
-        if parts.source == ProjectSource::Job && given.or(parts.entry_point.as_ref()).is_none() {
-            return Err(RefuseProject::NoEntryPoint);
-        }
-        if let Some(image) = base_image {
-            let installs = false;
-            let next = Next::BaseImage {
-                image: image.clone(),
-                installs,
-            };
-            return Ok((next, Some(image)));
-        }
-        if self.can_build == CanBuild::Yes {
-            let entry_point = parts.entry_point.clone();
-            return Ok((Next::Build { entry_point }, None));
-        }
-        let image = self.builder.base_image.clone();
-        let image = image.unwrap_or_else(default_image);
-        let next = Next::BaseImage {
-            image: image.clone(),
-            installs: true,
-        };
-        Ok((next, Some(image)))
-    }
-
-    fn process(&self, parts: &Parts, given: Option<&EntryPoint>) -> Result<Next, RefuseProject> {
-        if let Some(image) = &parts.image {
-            return Err(RefuseProject::ImageAsProcess(image.clone()));
-        }
-        let entry = given.or(parts.entry_point.as_ref());
-        let entry = entry.ok_or(RefuseProject::NoEntryPoint)?;
-        let scheduler = parts.source == ProjectSource::Scheduler;
-        if scheduler && !self.spec.starts_scheduler() {
-            return Err(RefuseProject::NotAScheduler(entry.clone()));
-        }
-        let args = self.spec.overrides.args.iter();
-        let args = args.map(|arg| if scheduler { unquoted(arg) } else { arg });
-        let words = entry.words().iter().map(String::as_str);
-        let command = words.chain(args.map(AsRef::as_ref)).map(str::to_owned);
-        Ok(Next::Process {
-            command: command.collect(),
-        })
-    }
-}
-
-/// Clients write a scheduler's arguments as Python shows texts; the program wants the text.
-fn unquoted(arg: &str) -> &str {
-    let inner = |quote| arg.strip_prefix(quote)?.strip_suffix(quote);
-    inner('\'').or_else(|| inner('"')).unwrap_or(arg)
-}
-
-fn default_image() -> ImageRef {
-    DEFAULT_IMAGE
-        .parse()
-        .expect("the default image is a reference")
-}
-
 /// The base image or the image itself, else a name made of the address, else of the job.
 fn image_name(spec: &RunSpec, parts: &Parts, base_image: Option<&ImageRef>) -> String {
     if let Some(image) = base_image.or(parts.image.as_ref()) {
         return image.to_string();
     }
-    match (&spec.uri, &spec.job) {
+    match (spec.uri(), &spec.job) {
         (Some(uri), _) => safe_name(after_host(uri)),
         (None, Some(job)) => safe_name(&job.path()),
         (None, None) => match spec.source() {
@@ -341,6 +222,7 @@ fn after_host(uri: &str) -> &str {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::DEFAULT_IMAGE;
     use super::*;
     use crate::load::spec_value;
 
@@ -420,10 +302,6 @@ mod tests {
         let placeholder = "placeholder-uri-scheduler";
         let process = "local-process";
         for (spec, word) in [
-            (
-                json!({"docker": {"docker_image": "a:1"}, "resource": process}),
-                "cannot run as a process",
-            ),
             (
                 json!({"uri": placeholder, "resource": process}),
                 "entry point",

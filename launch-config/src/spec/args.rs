@@ -100,45 +100,6 @@ fn image(value: Option<&Value>, key: &str) -> Result<Option<ImageRef>, BuilderAr
     }
 }
 
-/// `resource_args.kubernetes`: a manifest, and keys that are about submitting it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct KubernetesArgs {
-    /// The manifest: the args as they are, as the keys below are also fields of some
-    /// objects.
-    pub manifest: Map<String, Value>,
-    /// `configFile`: the kubeconfig.
-    pub config_file: Option<String>,
-    /// `context`: the context of the kubeconfig.
-    pub context: Option<String>,
-    /// `namespace`, else `metadata.namespace`.
-    pub namespace: Option<String>,
-    /// `wait_for_ready`: whether additional services have to be ready first.
-    pub wait_for_ready: bool,
-    /// `wait_timeout`: how long that may take, in seconds.
-    pub wait_timeout: u64,
-}
-
-impl KubernetesArgs {
-    /// Reads the args of a Kubernetes queue. Keys of another type count as absent: they
-    /// are the manifest's then, and the cluster judges it.
-    pub fn of(args: &Value) -> Self {
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let below = |key| args.get("metadata").and_then(|metadata| metadata.get(key));
-        Self {
-            manifest: without_builder(args)
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
-            config_file: text(args.get("configFile")),
-            context: text(args.get("context")),
-            namespace: text(args.get("namespace")).or_else(|| text(below("namespace"))),
-            wait_for_ready: args["wait_for_ready"].as_bool().unwrap_or(true),
-            wait_timeout: args["wait_timeout"].as_u64().unwrap_or(300),
-        }
-    }
-}
-
 /// The args without the part that is about building.
 pub(super) fn without_builder(args: &Value) -> Value {
     let mut args = args.clone();
@@ -187,16 +148,5 @@ mod tests {
             let error = BuilderArgs::of(&json!({ "builder": block })).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
         }
-    }
-
-    #[test]
-    fn a_manifest_keeps_everything_but_the_builder() {
-        let args = json!({"builder": {}, "metadata": {"namespace": "n"}, "wait_timeout": 5});
-        let read = KubernetesArgs::of(&args);
-        assert_eq!(
-            (read.namespace.as_deref(), read.wait_timeout),
-            (Some("n"), 5)
-        );
-        assert!(read.wait_for_ready && !read.manifest.contains_key("builder"));
     }
 }

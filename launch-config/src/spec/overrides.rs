@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::fields::{Fields, Problems, Unknown};
 use crate::job::EntryPoint;
-use crate::python_json::dumps;
+use crate::python_json::{dumps, dumps_map};
 
 /// Where the code of a job is mounted in a container that was not built for it.
 pub const CODE_MOUNT: &str = "/mnt/wandb";
@@ -87,7 +87,7 @@ fn json(is_null: bool, map: &Map<String, Value>) -> String {
     if is_null && map.is_empty() {
         return dumps(&Value::Null);
     }
-    dumps(&Value::Object(map.clone()))
+    dumps_map(map)
 }
 
 /// A list of words, or a text that is split as a shell would.

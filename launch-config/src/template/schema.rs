@@ -65,23 +65,27 @@ impl Schema {
         let map = schema
             .as_object()
             .ok_or_else(|| wrong("the schema is no mapping"))?;
-        let mut read = Self {
+        let bounds = Self {
             kind: kind(map).ok_or_else(|| wrong("`type` is none of string, integer, number"))?,
             values: Vec::new(),
             minimum: bound(map, "minimum").ok_or_else(|| wrong("`minimum` is no number"))?,
             maximum: bound(map, "maximum").ok_or_else(|| wrong("`maximum` is no number"))?,
             default: None,
         };
-        if let (Some(low), Some(high)) = (&read.minimum, &read.maximum)
+        bounds.with_values(map).map_err(wrong)
+    }
+
+    fn with_values(mut self, map: &Map<String, Value>) -> Result<Self, &'static str> {
+        if let (Some(low), Some(high)) = (&self.minimum, &self.maximum)
             && less(high, low)
         {
-            return Err(wrong("`minimum` is greater than `maximum`"));
+            return Err("`minimum` is greater than `maximum`");
         }
-        read.values = values(map, &read).ok_or_else(|| wrong("`enum` holds no usable values"))?;
+        self.values = values(map, &self).ok_or("`enum` holds no usable values")?;
         let default = map.get("default").filter(|value| !value.is_null());
-        let default = default.map(|value| read.check(value)).transpose();
-        read.default = default.map_err(|_| wrong("`default` is not a value it may have"))?;
-        Ok(read)
+        let default = default.map(|value| self.check(value)).transpose();
+        self.default = default.map_err(|_| "`default` is not a value it may have")?;
+        Ok(self)
     }
 
     /// The value, in the variable's type.

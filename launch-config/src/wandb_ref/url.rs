@@ -248,10 +248,9 @@ fn is_host(host: &str) -> bool {
         return false;
     }
     match name.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').is_some_and(|(address, port)| {
-            let port = port.is_empty() || port.starts_with(':');
-            port && address.parse::<Ipv6Addr>().is_ok()
-        }),
+        Some(rest) => rest
+            .split_once(']')
+            .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok()),
         None => !host.contains(['[', ']']),
     }
 }

@@ -3,6 +3,9 @@
 //! The list is that of the agent these queues were written for (0.28.1 and later). A name
 //! may be spelled as there: with leading dashes, `_` for `-`, any case. Values mean what
 //! they mean to `docker run`; a list is taken for `env` and `ulimit` only.
+//!
+//! `volume` (here with lists, too) and `network` reach out of the container. The policy of
+//! the agent refuses them unless its administrator opened them; see `launch_config::policy`.
 
 use std::collections::BTreeMap;
 
@@ -78,8 +81,14 @@ impl ContainerOptions {
             }
             return Ok(());
         }
+        if let "v" | "volume" = name.as_str() {
+            return scalars(value)?
+                .into_iter()
+                .try_for_each(|text| self.bind(text));
+        }
         let text = scalar(value)?;
         match name.as_str() {
+            "net" | "network" => self.host.network_mode = Some(text),
             "platform" => self.platform = Some(text),
             "w" | "workdir" => self.workdir = Some(text),
             "gpus" => self.host.device_requests = Some(vec![value::gpus(&text)?]),
@@ -106,6 +115,17 @@ impl ContainerOptions {
             "name" => return Err("containers are named after their run".to_owned()),
             other => return Err(not_allowed(other)),
         }
+        Ok(())
+    }
+
+    /// A mount as `SOURCE:TARGET[:OPTIONS]`. The engine would take a target alone for a new
+    /// volume that nothing removes.
+    fn bind(&mut self, text: String) -> Result<(), String> {
+        let target = text.split(':').nth(1);
+        if !target.is_some_and(|target| target.starts_with('/')) {
+            return Err(format!("`{text}` is not written SOURCE:/TARGET"));
+        }
+        self.host.binds.get_or_insert_default().push(text);
         Ok(())
     }
 
@@ -252,9 +272,8 @@ mod tests {
     #[test]
     fn everything_else_is_refused_with_what_is_allowed() {
         for name in [
-            "volume",
             "privileged",
-            "network",
+            "mount",
             "cpu",
             "command",
             "rm",
@@ -273,6 +292,19 @@ mod tests {
         assert!(why(&json!({"memory": ["1g"]})).contains("take a list"));
         assert!(why(&json!({"ulimit": []})).contains("empty"));
         assert!(why(&json!([1])).contains("a map"));
+    }
+
+    #[test]
+    fn what_an_administrator_can_open_is_done() {
+        let args = json!({"-v": ["cache:/root/.cache", "/data:/data:ro"], "net": "team"});
+        let host = host(&args);
+        let binds = ["cache:/root/.cache", "/data:/data:ro"].map(str::to_owned);
+        assert_eq!(host.binds, Some(binds.into()));
+        assert_eq!(host.network_mode.as_deref(), Some("team"));
+        for volume in ["/data", "cache", "a:b", ""] {
+            let why = why(&json!({ "volume": volume }));
+            assert!(why.contains("SOURCE:/TARGET"), "{why}");
+        }
     }
 
     #[test]
