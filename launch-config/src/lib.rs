@@ -44,3 +44,4 @@ pub mod source;
 pub mod spec;
 pub mod template;
 pub mod wandb_ref;
+mod yaml;
