@@ -76,30 +76,20 @@ impl BuilderSetup {
             return Ok(Self::at(builder, None, registry));
         };
         let no_type = || BlockError::NoType(Block::Builder);
-        match fields.text("type")?.ok_or_else(no_type)? {
+        let (builder, destination) = match fields.text("type")?.ok_or_else(no_type)? {
             "docker" => {
                 let platform = fields.given("platform")?.map(str::to_owned);
-                let destination = fields.given("destination")?;
-                let destination = destination.map(Registry::of_destination).transpose()?;
-                Ok(Self::at(
-                    Builder::Docker { platform },
-                    destination,
-                    registry,
-                ))
+                (Builder::Docker { platform }, fields.given("destination")?)
             }
             "kaniko" => {
-                let destination = fields.text("destination")?;
-                let destination = destination.map(Registry::of_destination).transpose()?;
-                let kaniko = Kaniko::read(fields)?;
-                Ok(Self::at(
-                    Builder::Kaniko(Box::new(kaniko)),
-                    destination,
-                    registry,
-                ))
+                let kaniko = Box::new(Kaniko::read(fields)?);
+                (Builder::Kaniko(kaniko), fields.text("destination")?)
             }
-            "noop" => Ok(Self::at(Builder::Noop, None, registry)),
-            other => Err(BlockError::UnknownType(Block::Builder, other.to_owned())),
-        }
+            "noop" => (Builder::Noop, None),
+            other => return Err(BlockError::UnknownType(Block::Builder, other.to_owned())),
+        };
+        let destination = destination.map(|text| Registry::of_destination(text, ambient));
+        Ok(Self::at(builder, destination.transpose()?, registry))
     }
 
     fn at(builder: Builder, destination: Option<Registry>, registry: &Registry) -> Self {

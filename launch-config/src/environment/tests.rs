@@ -96,6 +96,31 @@ fn what_is_wrong_is_told_with_its_block() {
 }
 
 #[test]
+fn credentials_are_wanted_where_they_are_used() {
+    let mut without = Ambient::default();
+    (without.aws, without.gcp) = (false, false);
+    let google = "us-docker.pkg.dev/p/r/i";
+    for (file, block) in [
+        (
+            json!({"environment": {"type": "aws", "region": "r"}}),
+            Block::Environment,
+        ),
+        (
+            json!({"registry": {"type": "gcr", "uri": google}}),
+            Block::Registry,
+        ),
+        (
+            json!({"builder": {"type": "docker", "destination": google}}),
+            Block::Builder,
+        ),
+    ] {
+        let error = Setup::read(&Blocks::of_agent(&file), &without).unwrap_err();
+        assert!(matches!(error, BlockError::NoCredentials(found, _) if found == block));
+        assert!(read(&file).is_ok(), "{file}");
+    }
+}
+
+#[test]
 fn a_launch_without_an_agent_reads_its_users_file() {
     let file = json!({
         "environment": {"type": "azure"},

@@ -66,11 +66,16 @@ impl Registry {
     /// What a `builder.destination` stands for; a tag in it is kept apart.
     ///
     /// # Errors
-    /// [`BlockError::Address`] if it is no address, or lacks the name of an image.
-    pub fn of_destination(text: &str) -> Result<Self, BlockError> {
+    /// [`BlockError::Address`] if it is no address, or lacks the name of an image;
+    /// [`BlockError::NoCredentials`] for Artifact Registry without credentials.
+    pub fn of_destination(text: &str, ambient: &Ambient) -> Result<Self, BlockError> {
         let wrong = |error| BlockError::Address(Block::Builder, "destination", error);
         let address: Address = text.parse().map_err(wrong)?;
-        Self::of_address(&address).map_err(wrong)
+        let registry = Self::of_address(&address).map_err(wrong)?;
+        if matches!(address.uri(), RegistryUri::ArtifactRegistry(_)) && !ambient.gcp {
+            return Err(BlockError::NoCredentials(Block::Builder, Cloud::Gcp));
+        }
+        Ok(registry)
     }
 
     fn of_address(address: &Address) -> Result<Self, AddressError> {
