@@ -122,7 +122,14 @@ impl Report {
         let Some(text) = self.text.lines().nth(line - 1) else {
             return Ok(());
         };
-        let shown: String = text.chars().take(120).collect();
+        // One column a character: tabs would shift the caret, and control characters
+        // are not for terminals.
+        let visible = |c: char| match c {
+            '\t' => ' ',
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        let shown: String = text.chars().take(120).map(visible).collect();
         write!(f, "\n  {line:>4} | {shown}")?;
         if column <= 120 {
             write!(f, "\n       | {:>column$}", "^")?;

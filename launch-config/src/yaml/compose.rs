@@ -47,6 +47,8 @@ pub(super) fn document(text: &str) -> Result<Option<Item>, Problem> {
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
         lines: text,
+        tabs: tab_lines(text),
+        tabbed: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
     };
@@ -56,6 +58,11 @@ pub(super) fn document(text: &str) -> Result<Option<Item>, Problem> {
 struct Composer<'a> {
     parser: Parser<'a, StrInput<'a>>,
     lines: &'a str,
+    /// Lines with a tab in the indentation, and the column where that ends.
+    tabs: HashMap<usize, usize>,
+    /// Nodes behind such an indentation, unless brackets are around them: there, a tab
+    /// is a blank like any other.
+    tabbed: Vec<Place>,
     anchors: HashMap<usize, Item>,
     /// Nodes so far, so that the tree itself stays small.
     nodes: usize,
@@ -75,7 +82,7 @@ impl<'a> Composer<'a> {
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => return Ok(root),
+                Event::StreamEnd => break,
                 Event::DocumentStart(_) if root.is_some() => return Err(second_document(span)),
                 Event::DocumentStart(_) => {
                     let (event, span) = self.next()?;
@@ -84,11 +91,20 @@ impl<'a> Composer<'a> {
                 _ => {}
             }
         }
+        match self
+            .tabbed
+            .first()
+            .and_then(|place| self.tab_at(*place, false))
+        {
+            Some(tab) => Err(tab_problem(tab)),
+            None => Ok(root),
+        }
     }
 
     /// A node and all below it, `level` collections down.
     fn item(&mut self, event: Event<'a>, span: Span, level: usize) -> Result<Item, Problem> {
         let place = place_of(span.start);
+        self.note_tab(&event, place);
         let (content, anchor, tag) = match event {
             Event::Alias(anchor) => return self.alias(anchor, place, level),
             Event::Scalar(text, style, anchor, tag) => {
@@ -141,39 +157,64 @@ impl<'a> Composer<'a> {
     }
 
     fn list(&mut self, level: usize) -> Result<Content, Problem> {
+        let tabbed = self.tabbed.len();
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => break,
+                (Event::SequenceEnd, span) => {
+                    self.close(span, tabbed);
+                    return Ok(Content::List(items));
+                }
                 (event, span) => items.push(self.item(event, span, level + 1)?),
             }
         }
-        Ok(Content::List(items))
     }
 
     fn mapping(&mut self, level: usize) -> Result<Content, Problem> {
+        let tabbed = self.tabbed.len();
         let mut entries = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                break;
+                self.close(span, tabbed);
+                return Ok(Content::Mapping(entries));
             }
             let key = self.item(event, span, level + 1)?;
             let (event, span) = self.next()?;
             entries.push((key, self.item(event, span, level + 1)?));
         }
-        Ok(Content::Mapping(entries))
+    }
+
+    fn note_tab(&mut self, event: &Event<'_>, place: Place) {
+        // The place of a `|` block is its first line, where tabs are text.
+        let block = matches!(
+            event,
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..)
+        );
+        if !block && self.tabs.get(&place.line) == Some(&place.column) {
+            self.tabbed.push(place);
+        }
+    }
+
+    /// A bracket, which has an extent, forgives the tabs since it was opened.
+    fn close(&mut self, span: Span, tabbed: usize) {
+        if !span.is_empty() {
+            self.tabbed.truncate(tabbed);
+        }
     }
 
     /// What the parser says, or that a tab is in the way, which it says in many words.
     fn syntax(&self, error: &ScanError) -> Problem {
         let place = place_of(*error.marker());
         if let Some(tab) = self.tab_at(place, error.info().contains("tab")) {
-            let message = "a tab stands in the indentation, where YAML takes blanks only";
-            let hint = "replace the tab with blanks";
-            return hinted(problem(Some(tab), message), hint);
+            return tab_problem(tab);
         }
-        problem(Some(place), error.info().trim_end_matches('.'))
+        let info = error.info().trim_end_matches('.');
+        let known = PLAINER.iter().find(|(theirs, ..)| info.contains(theirs));
+        match known {
+            Some((_, message, hint)) => hinted(problem(Some(place), *message), *hint),
+            None => problem(Some(place), info),
+        }
     }
 
     /// The first tab in the indentation of the line; of a later line, where the parser
@@ -189,6 +230,54 @@ impl<'a> Composer<'a> {
                 Some(Place { line, column })
             })
     }
+}
+
+/// What the parser says of the commonest mistakes, what we say, and what to do.
+const PLAINER: &[(&str, &str, &str)] = &[
+    (
+        "unknown anchor",
+        "the alias refers to no anchor above it",
+        "put a text that starts with `*` in quotes",
+    ),
+    (
+        "mapping values are not allowed",
+        "a `:` stands where no key can",
+        "put a text that has `: ` in it in quotes",
+    ),
+    (
+        "simple key expect ':'",
+        "the key before this has no `:`",
+        "write `key: value`, the value indented if it starts below",
+    ),
+    (
+        "did not find expected key",
+        "the indentation fits no mapping above",
+        "keys of one mapping start in the same column",
+    ),
+    (
+        "unexpected character",
+        "a text cannot start with this character",
+        "put the text in quotes",
+    ),
+    (
+        "trailing content after",
+        "something follows the closing quote",
+        "inside single quotes, a quote is written twice",
+    ),
+];
+
+fn tab_problem(tab: Place) -> Problem {
+    let message = "a tab stands in the indentation, where YAML takes blanks only";
+    hinted(problem(Some(tab), message), "replace the tab with blanks")
+}
+
+fn tab_lines(text: &str) -> HashMap<usize, usize> {
+    let lines = text.lines().enumerate().filter_map(|(index, line)| {
+        let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
+        let tab = line[..indentation].contains('\t');
+        tab.then_some((index + 1, indentation + 1))
+    });
+    lines.collect()
 }
 
 fn place_of(marker: Marker) -> Place {
