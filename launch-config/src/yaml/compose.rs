@@ -124,6 +124,18 @@ impl<'a> Composer<'a> {
             _ => return Err(problem(Some(place), "expected a value")),
         };
         let tag = tag.map_or(Ok(None), |tag| read_tag(&tag, place))?;
+        self.finish(content, tag, anchor, place, level)
+    }
+
+    /// Makes the node, and keeps it for aliases if it has an anchor.
+    fn finish(
+        &mut self,
+        content: Content,
+        tag: Option<Tag>,
+        anchor: usize,
+        place: Place,
+        level: usize,
+    ) -> Result<Item, Problem> {
         let extent = Extent::of(&content);
         check(place, extent.below(level))?;
         let node = Rc::new(Node {
