@@ -12,7 +12,7 @@ use launch_runner::Runner;
 
 use crate::contexts::Contexts;
 use crate::failure::Failure;
-use crate::pipeline::Flights;
+use crate::flights::Flights;
 use crate::settings::Settings;
 
 /// Everything a job needs, composed.
@@ -96,6 +96,10 @@ impl App {
     }
 
     /// The runner of a resource, or what it would take to have one.
+    #[cfg_attr(
+        not(any(feature = "process", feature = "docker")),
+        expect(clippy::unused_self, reason = "with no runner there is nothing to ask")
+    )]
     pub(crate) fn runner(&self, resource: Resource) -> Result<&dyn Runner, Failure> {
         match resource {
             #[cfg(feature = "process")]
@@ -125,6 +129,13 @@ impl App {
     }
 
     /// The builder of a kind.
+    #[cfg_attr(
+        not(feature = "docker"),
+        expect(
+            clippy::unused_self,
+            reason = "with no builder there is nothing to ask"
+        )
+    )]
     pub(crate) fn builder(&self, kind: BuilderKind) -> Result<Arc<dyn Builder>, Failure> {
         match kind {
             BuilderKind::Noop => Ok(Arc::new(launch_builder::noop::NoopBuilder::new())),

@@ -2,14 +2,14 @@
 //!
 //! Flags that `wandb launch` and `wandb launch-agent` have keep their names.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::printer::Printer;
 use crate::telemetry;
 
@@ -24,41 +24,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Global {
-    /// Where queue, journal and logs are kept [default: ~/.local/state/launch]
-    #[arg(long, global = true, env = "LAUNCH_STATE_DIR", value_name = "DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// How answers are printed
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
-    /// Say nothing but answers and errors
-    #[arg(long, global = true)]
-    pub(crate) quiet: bool,
-    /// Say more; twice for everything. `run` takes `-v` too, as `wandb launch-agent` does;
-    /// for `launch`, `-v` sets a template variable, as for `wandb launch`
-    #[arg(long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// How the log is written
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
-}
-
-/// How answers are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    Text,
-    Json,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

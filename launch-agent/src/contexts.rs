@@ -45,22 +45,22 @@ impl Contexts {
         })
     }
 
-    /// Hashes a context while copying it to a directory that appears complete or not at
-    /// all. One that is there stays as it is: a run may be at work in it.
+    /// Hashes a context while copying it, by way of a scratch directory of the same file
+    /// system, so that the copy appears complete or not at all. One that is there stays as
+    /// it is: a run may be at work in it.
     pub(crate) async fn copy(
         &self,
         origin: &str,
         root: &Path,
         options: ContextOptions,
-        to: &Path,
+        (scratch, to): (&Path, &Path),
         events: Events,
     ) -> Result<Known, launch_builder::Error> {
         if to.exists() {
             return self.hash(origin, root, options, events).await;
         }
-        let parent = to.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-        private_dir(&parent)?;
-        let fresh = tempfile::tempdir_in(&parent)?;
+        private_dir(to.parent().unwrap_or_else(|| Path::new(".")))?;
+        let fresh = tempfile::tempdir_in(scratch)?;
         let context = copy_async(root.to_owned(), options, fresh.path().to_owned(), events).await?;
         fs_err::rename(fresh.keep(), to)?;
         Ok(Known {
@@ -123,7 +123,13 @@ mod tests {
         let copy = async || {
             let options = ContextOptions::new();
             contexts
-                .copy("origin", source.path(), options, &to, Events::silent())
+                .copy(
+                    "origin",
+                    source.path(),
+                    options,
+                    (state.path(), &to),
+                    Events::silent(),
+                )
                 .await
                 .unwrap()
         };

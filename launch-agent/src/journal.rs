@@ -6,6 +6,7 @@
 //! job is either in a journal or needs nothing.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use launch_config::id::RunKey;
@@ -57,49 +58,66 @@ impl Journal {
     /// Opens the journal of this process under `agents`, making it.
     pub(crate) fn create(agents: &Path, name: &str) -> io::Result<Self> {
         let directory = agents.join(name);
-        private_dir(&directory.join("journal"))?;
-        Self::lock(directory)?
-            .ok_or_else(|| io::Error::other(format!("agent `{name}` runs already")))
+        // A starting agent may take the directory for a dead one's, and remove it, until it
+        // is locked; that happens once, since our name is new.
+        for _ in 0..10 {
+            private_dir(&directory.join("journal"))?;
+            if let Some(journal) = Self::lock(directory.clone())? {
+                private_dir(&directory.join("journal"))?;
+                return Ok(journal);
+            }
+        }
+        Err(io::Error::other(format!("agent `{name}` runs already")))
     }
 
     /// The journals under `agents` whose owners are dead, with what they hold.
     pub(crate) fn orphans(agents: &Path) -> io::Result<Vec<(Self, Vec<Entry>)>> {
         let mut orphans = Vec::new();
         for entry in fs_err::read_dir(agents)? {
-            let directory = entry?.path();
-            if !directory.join("journal").is_dir() {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
                 continue;
             }
-            if let Some(journal) = Self::lock(directory)? {
+            if let Some(journal) = Self::lock(entry.path())? {
+                // An owner killed while it came or went left no journal, or half of one.
+                private_dir(&journal.directory.join("journal"))?;
                 let entries = journal.entries()?;
+                fs_err::remove_dir_all(journal.scratch()?)?;
                 orphans.push((journal, entries));
             }
         }
         Ok(orphans)
     }
 
-    /// Locks a directory, unless a living process has it.
+    /// Locks a directory, unless a living process has it or it is gone.
     fn lock(directory: PathBuf) -> io::Result<Option<Self>> {
         let path = directory.join("lock");
-        let file = match fs_err::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-        {
+        let mut options = fs_err::OpenOptions::new();
+        let file = match options.create(true).truncate(false).write(true).open(&path) {
             Ok(file) => file,
-            // Its owner ended well between our look and this line, and took it away.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self {
-                directory,
-                _lock: file,
-            })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
+        // Whoever had it before us may have removed it between our opening and our locking.
+        let is_there = fs_err::metadata(&path)
+            .is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()));
+        Ok(is_there.then_some(Self {
+            directory,
+            _lock: file,
+        }))
+    }
+
+    /// A directory for what its jobs make on the way; a crash leaves it to whoever takes
+    /// the journal over, who empties it.
+    pub(crate) fn scratch(&self) -> io::Result<PathBuf> {
+        let scratch = self.directory.join("scratch");
+        private_dir(&scratch)?;
+        Ok(scratch)
     }
 
     fn path(&self, key: &RunKey) -> PathBuf {
@@ -201,6 +219,27 @@ mod tests {
             Journal::orphans(agents.path()).unwrap().is_empty(),
             "held by us now"
         );
+    }
+
+    #[test]
+    fn what_the_dead_left_half_made_goes() {
+        let agents = tempfile::tempdir().unwrap();
+        let dead = Journal::create(agents.path(), "a").unwrap();
+        dead.keep(&entry("j1")).unwrap();
+        fs_err::write(dead.scratch().unwrap().join("half"), "").unwrap();
+        drop(dead);
+        let orphans = Journal::orphans(agents.path()).unwrap();
+        assert!(!orphans[0].0.directory.join("scratch").exists());
+    }
+
+    #[test]
+    fn an_owner_killed_while_it_came_or_went_leaves_nothing() {
+        let agents = tempfile::tempdir().unwrap();
+        fs_err::create_dir(agents.path().join("came")).unwrap();
+        fs_err::create_dir(agents.path().join("went")).unwrap();
+        fs_err::write(agents.path().join("went/lock"), "").unwrap();
+        assert_eq!(Journal::orphans(agents.path()).unwrap().len(), 2);
+        assert_eq!(fs_err::read_dir(agents.path()).unwrap().count(), 0);
     }
 
     #[test]

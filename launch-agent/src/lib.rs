@@ -14,6 +14,8 @@ mod console;
 mod contexts;
 pub mod exit;
 mod failure;
+mod flights;
+mod global;
 mod journal;
 mod pipeline;
 mod printer;

@@ -8,7 +8,8 @@ mod image;
 mod prepare;
 mod run;
 
-pub(crate) use image::Flights;
+use std::path::PathBuf;
+
 use launch_config::load::spec_value;
 use launch_config::outcome::{Outcome, Reason, Stage};
 use launch_config::policy::{Policy, Refusal};
@@ -78,6 +79,14 @@ pub(crate) struct Task<'a> {
     pub(crate) journal: &'a Journal,
     /// Fires when somebody wants the job to end.
     pub(crate) cancel: &'a CancellationToken,
+}
+
+impl Task<'_> {
+    /// A directory for what is made on the way.
+    fn scratch(&self, stage: Stage) -> Result<PathBuf, Stop> {
+        let scratch = self.journal.scratch();
+        scratch.map_err(|error| Stop::error(Reason::AgentFailed, stage, &error))
+    }
 }
 
 /// Takes a job from its lease to its outcome.

@@ -4,9 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-use crate::cli::{Global, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::{Global, Output};
 
 /// Writes answers and errors as the flags and the terminal want them.
 #[derive(Debug, Clone)]

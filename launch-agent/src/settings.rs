@@ -6,8 +6,8 @@ use launch_config::agent::{AgentConfig, BuilderKind, DEFAULT_QUEUE};
 use launch_config::id::QueueName;
 use launch_config::load::{self, Checked};
 
-use crate::cli::Global;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::state::StateDir;
 
 /// The user or team, from the environment.

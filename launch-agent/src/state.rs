@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! queue.db             the embedded queue
-//! agents/<name>/       one agent process: lock, journal/<job>.json
+//! agents/<name>/       one agent process: lock, journal/<run>.json, scratch/
 //! contexts.json        the context digest that each source had last
 //! work/<run>/          the working copy of a process run
 //! runs/<run>/          what the process runner keeps of a run
@@ -49,6 +49,7 @@ impl StateDir {
         &self.0
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn queue(&self) -> PathBuf {
         self.0.join("queue.db")
     }
@@ -61,6 +62,7 @@ impl StateDir {
         self.0.join("contexts.json")
     }
 
+    #[cfg(feature = "process")]
     pub(crate) fn runs(&self) -> PathBuf {
         self.0.join("runs")
     }
@@ -108,10 +110,7 @@ mod tests {
     fn the_place_follows_the_environment() {
         let env = |name: &str| (name == "HOME").then(|| "/home/ann".to_owned());
         let state = StateDir::locate(None, env).unwrap();
-        assert_eq!(
-            state.queue(),
-            Path::new("/home/ann/.local/state/launch/queue.db")
-        );
+        assert_eq!(state.path(), Path::new("/home/ann/.local/state/launch"));
         assert!(StateDir::locate(None, |_| None).is_none());
     }
 

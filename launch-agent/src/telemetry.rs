@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Global, LogFormat};
+use crate::global::{Global, LogFormat};
 
 /// The variable that sets the filter by hand, as `launch_agent=debug,warn`.
 const FILTER: &str = "LAUNCH_LOG";

@@ -11,7 +11,7 @@ pub enum Event {
     Fetch(String),
     /// Files and bytes of a context read so far.
     Context {
-        /// Entries so far.
+        /// Files and links so far.
         files: u64,
         /// Content bytes so far.
         bytes: u64,

@@ -3,12 +3,26 @@
 //! Inherited keys keep their spelling (`max_jobs`, `build-context-store`); ours are
 //! grouped under `backend`. Every field is what the file says: defaults are applied by
 //! the methods, so that `config show` can tell a default from a choice.
+//!
+//! | unknown key in | is | because |
+//! | --- | --- | --- |
+//! | the top level, `backend` | an error | the Python agent refuses it too; ours are new |
+//! | `environment`, `registry`, `builder` | a warning | the Python agent takes it, and files with leftovers are in use |
+//!
+//! What the documentation of W&B shows works here even where the Python agent refuses it:
+//! `queue: NAME`; `environment: {type: azure}` alone, since Azure needs no region here;
+//! `type: local` for environment and registry.
 
-use std::path::PathBuf;
+mod blocks;
+mod cross;
 
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::blocks::{
+    BackendConfig, BuilderConfig, BuilderKind, EnvironmentConfig, EnvironmentKind, KanikoConfig,
+    RegistryConfig, RegistryKind,
+};
 use crate::fields::{Fields, Problems, Unknown};
 use crate::id::QueueName;
 use crate::image::ImageRef;
@@ -35,6 +49,8 @@ pub struct AgentConfig {
     pub verbosity: Option<i64>,
     /// Seconds between the first sign of a stop request and the forced end.
     pub stopped_run_timeout: Option<i64>,
+    /// The cloud, if there is one.
+    pub environment: EnvironmentConfig,
     /// How images are built.
     pub builder: BuilderConfig,
     /// The registry, as the deprecated block has it.
@@ -43,49 +59,6 @@ pub struct AgentConfig {
     pub backend: BackendConfig,
     /// What a run spec may ask for, secure mode's locks included.
     pub policy: Policy,
-}
-
-/// The `builder` block.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub struct BuilderConfig {
-    /// `docker`, `kaniko` or `noop`.
-    #[serde(rename = "type")]
-    pub kind: Option<BuilderKind>,
-    /// The repository images are pushed to, without a tag.
-    pub destination: Option<ImageRef>,
-    /// `linux/amd64` or `linux/arm64`.
-    pub platform: Option<String>,
-}
-
-/// The builders there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum BuilderKind {
-    /// A Docker Engine.
-    Docker,
-    /// Kaniko in a cluster.
-    Kaniko,
-    /// Prebuilt images only.
-    Noop,
-}
-
-/// The `registry` block; `builder.destination` succeeds it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct RegistryConfig {
-    /// The repository images are pushed to, without a tag.
-    pub uri: Option<ImageRef>,
-}
-
-/// The `backend` block: where the queue is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct BackendConfig {
-    /// The file of the embedded queue; by default in the state directory.
-    pub path: Option<PathBuf>,
 }
 
 const TOP: &[&str] = &[
@@ -103,33 +76,6 @@ const TOP: &[&str] = &[
     "backend",
     "policy",
 ];
-const BUILDER: &[&str] = &[
-    "type",
-    "destination",
-    "platform",
-    "build-context-store",
-    "build-job-name",
-    "secret-name",
-    "secret-key",
-    "kaniko-image",
-    "kaniko-config",
-    "credentials",
-    "uri",
-];
-const REGISTRY: &[&str] = &[
-    "type",
-    "uri",
-    "url",
-    "repository",
-    "image-name",
-    "project",
-    "region",
-    "account_id",
-    "repo_name",
-    "credentials",
-];
-const BACKEND: &[&str] = &["type", "path"];
-
 impl AgentConfig {
     /// Jobs at once: the file's number, 1 if it has none, `None` for no limit.
     pub fn slots(&self) -> Option<usize> {
@@ -148,7 +94,7 @@ impl AgentConfig {
         let top = Fields::open(Some(value), "", TOP, Unknown::Error, problems);
         let secure_mode = top.flag("secure_mode", problems);
         let policy = Policy::read(top.get("policy"), problems);
-        Self {
+        let config = Self {
             entity: top.text("entity", problems),
             queues: queues(&top, problems),
             max_jobs: limit(&top, "max_jobs", problems),
@@ -156,29 +102,33 @@ impl AgentConfig {
             secure_mode,
             verbosity: top.integer("verbosity", problems),
             stopped_run_timeout: top.integer("stopped_run_timeout", problems),
-            builder: builder(top.get("builder"), problems),
-            registry: registry(top.get("registry"), problems),
-            backend: backend(top.get("backend"), problems),
+            environment: EnvironmentConfig::read(top.get("environment"), problems),
+            builder: BuilderConfig::read(top.get("builder"), problems),
+            registry: RegistryConfig::read(top.get("registry"), problems),
+            backend: BackendConfig::read(top.get("backend"), problems),
             policy: policy.with_secure_mode(secure_mode.unwrap_or_default()),
-        }
+        };
+        cross::check(&config, problems);
+        config
     }
 }
 
 fn queues(top: &Fields<'_>, problems: &mut Problems) -> Vec<QueueName> {
-    let mut names = top.texts("queues", problems).unwrap_or_default();
-    names.extend(top.text("queue", problems));
-    let mut queues: Vec<QueueName> = Vec::with_capacity(names.len());
-    for name in names {
+    let listed = top.words("queues", problems).unwrap_or_default();
+    let listed = listed.into_iter().map(|name| ("queues", name));
+    let alias = top.text("queue", problems).map(|name| ("queue", name));
+    let mut queues: Vec<QueueName> = Vec::new();
+    for (key, name) in listed.chain(alias) {
         match name.parse() {
             Ok(queue) if queues.contains(&queue) => {
                 problems.error(
-                    &top.at("queues"),
+                    &top.at(key),
                     format!("queue `{queue}` is named twice"),
                     None,
                 );
             }
             Ok(queue) => queues.push(queue),
-            Err(error) => problems.error(&top.at("queues"), error.to_string(), None),
+            Err(error) => problems.error(&top.at(key), error.to_string(), None),
         }
     }
     queues
@@ -199,59 +149,6 @@ fn limit(top: &Fields<'_>, key: &'static str, problems: &mut Problems) -> Option
         problems.error(&top.at(key), "0 would never run a job".to_owned(), hint);
     }
     Some(number)
-}
-
-/// A repository URI: `https://` in front is dropped, a tag refused.
-fn repository(block: &Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<ImageRef> {
-    let text = block.text(key, problems)?;
-    let plain = text
-        .strip_prefix("https://")
-        .unwrap_or(&text)
-        .trim_end_matches('/');
-    match plain.parse::<ImageRef>() {
-        Ok(image) if image.tag().is_some() || image.digest().is_some() => {
-            let hint = Some("leave the tag out: it is the digest of what is built".to_owned());
-            problems.error(&block.at(key), format!("`{text}` has a tag"), hint);
-            None
-        }
-        Ok(image) => Some(image),
-        Err(error) => {
-            problems.error(&block.at(key), error.to_string(), None);
-            None
-        }
-    }
-}
-
-fn builder(value: Option<&Value>, problems: &mut Problems) -> BuilderConfig {
-    let block = Fields::open(value, "builder", BUILDER, Unknown::Warning, problems);
-    let kind = block.one_of("type", &["docker", "kaniko", "noop"], problems);
-    BuilderConfig {
-        kind: kind.map(|kind| match kind {
-            "docker" => BuilderKind::Docker,
-            "kaniko" => BuilderKind::Kaniko,
-            _ => BuilderKind::Noop,
-        }),
-        destination: repository(&block, "destination", problems),
-        platform: block
-            .one_of("platform", &["linux/amd64", "linux/arm64"], problems)
-            .map(str::to_owned),
-    }
-}
-
-fn registry(value: Option<&Value>, problems: &mut Problems) -> RegistryConfig {
-    let block = Fields::open(value, "registry", REGISTRY, Unknown::Warning, problems);
-    block.one_of("type", &["ecr", "gcr", "acr", "local"], problems);
-    RegistryConfig {
-        uri: repository(&block, "uri", problems),
-    }
-}
-
-fn backend(value: Option<&Value>, problems: &mut Problems) -> BackendConfig {
-    let block = Fields::open(value, "backend", BACKEND, Unknown::Error, problems);
-    block.one_of("type", &["sqlite"], problems);
-    BackendConfig {
-        path: block.text("path", problems).map(PathBuf::from),
-    }
 }
 
 #[cfg(test)]
@@ -285,6 +182,46 @@ mod tests {
             "builder: docker",
         ] {
             assert!(agent_text("f", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_documentation_shows_works() {
+        for text in [
+            "environment: {type: azure}",
+            "environment: {type: local}",
+            "environment: {type: aws, region: null}",
+            "registry: {type: local}",
+            "queue: one",
+            "builder: {type: docker, destination: 'r.io/x:'}",
+            "secure_mode: 'on'\nmax_jobs: 2.0\nmax_schedulers: '4'",
+        ] {
+            let checked = agent_text("f", text).unwrap();
+            assert!(!checked.warnings.has_errors(), "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_judged_key_by_key() {
+        for (text, path) in [
+            ("environment: {type: aws}", "environment.region"),
+            ("environment: {type: AWS, region: r}", "environment.type"),
+            ("environment: aws", "environment"),
+            ("queues: [1]", "queues[0]"),
+            ("secure_mode: maybe", "secure_mode"),
+            ("max_jobs: '2.5'", "max_jobs"),
+            ("builder: {type: oci}", "builder.type"),
+            (
+                "builder: {build-context-store: /mnt/x}",
+                "builder.build-context-store",
+            ),
+            (
+                "builder: {build-context-store: 'http://a.blob.core.windows.net/c'}",
+                "builder.build-context-store",
+            ),
+        ] {
+            let report = agent_text("f", text).unwrap_err();
+            assert_eq!(report.problems[0].path, path, "{report}");
         }
     }
 }

@@ -21,7 +21,7 @@ impl Problems {
         });
     }
 
-    fn warning(&mut self, path: &str, message: String, hint: Option<String>) {
+    pub(crate) fn warning(&mut self, path: &str, message: String, hint: Option<String>) {
         let path = path.to_owned();
         let severity = Severity::Warning;
         self.0.push(Problem {
@@ -153,11 +153,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A whole number; a text of digits counts, as in the Python agent's schema.
+    /// Whether the key is there, even with nothing in it.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.is_some_and(|map| map.contains_key(key))
+    }
+
+    /// A whole number. As in the Python agent's schema, a text of digits counts, and a
+    /// number like `2.0`.
     pub(crate) fn integer(&self, key: &str, problems: &mut Problems) -> Option<i64> {
         let value = self.get(key)?;
         let number = match value {
-            Value::Number(number) => number.as_i64(),
+            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
@@ -167,18 +173,43 @@ impl<'a> Fields<'a> {
         number
     }
 
-    /// A boolean; `"true"` and `"false"` count and mean what they say.
+    /// A boolean, or a word or number that the Python agent's schema takes for one. It
+    /// means what it says: there, the text `"false"` turns secure mode on.
     pub(crate) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
         let value = self.get(key)?;
-        match value {
+        let flag = match value {
             Value::Bool(flag) => Some(*flag),
-            Value::String(text) if text == "true" => Some(true),
-            Value::String(text) if text == "false" => Some(false),
-            other => {
-                self.wrong(key, "true or false", other, problems);
-                None
+            Value::Number(number) if number.as_f64() == Some(1.0) => Some(true),
+            Value::Number(number) if number.as_f64() == Some(0.0) => Some(false),
+            Value::String(text) => match text.to_lowercase().as_str() {
+                "1" | "on" | "t" | "true" | "y" | "yes" => Some(true),
+                "0" | "off" | "f" | "false" | "n" | "no" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if flag.is_none() {
+            self.wrong(key, "true or false", value, problems);
+        }
+        flag
+    }
+
+    /// A list of texts, and of nothing else.
+    pub(crate) fn words(&self, key: &str, problems: &mut Problems) -> Option<Vec<String>> {
+        let Some(Value::Array(items)) = self.get(key) else {
+            return self.texts(key, problems);
+        };
+        for (index, item) in items.iter().enumerate() {
+            if !item.is_string() {
+                self.wrong(&format!("{key}[{index}]"), "a text", item, problems);
             }
         }
+        Some(
+            items
+                .iter()
+                .filter_map(|item| item.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     /// A list of texts.
@@ -230,6 +261,13 @@ impl<'a> Fields<'a> {
         }
         word
     }
+}
+
+/// A float that is a whole number, as one.
+fn whole(float: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked")]
+    let number = (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64);
+    number
 }
 
 /// The known word closest to `word`, if it is close enough to be meant.

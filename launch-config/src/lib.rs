@@ -13,6 +13,8 @@
 //! | [`macros`], [`template`] | what a queue's configuration leaves open |
 //! | [`wandb_ref`] | addresses and names of W&B |
 //! | [`image`] | image references, digests, pinned images |
+//! | [`registry`], [`store`] | addresses of image repositories and object stores |
+//! | [`environment`] | what `environment`, `registry` and `builder` mean together |
 //! | [`id`] | jobs, attempts and the names derived from them |
 //! | [`outcome`] | stages, and why a job ended |
 //! | [`policy`] | what a run spec may ask for, and why not |
@@ -30,6 +32,7 @@
 
 pub mod agent;
 pub mod env;
+pub mod environment;
 mod fields;
 pub mod id;
 pub mod image;
@@ -39,8 +42,11 @@ pub mod macros;
 pub mod outcome;
 pub mod policy;
 mod python_json;
+pub mod registry;
 pub mod secret;
 pub mod source;
 pub mod spec;
+pub mod store;
 pub mod template;
 pub mod wandb_ref;
+mod yaml;

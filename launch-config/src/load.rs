@@ -1,9 +1,11 @@
 //! From files and text to checked values, with every problem in one report.
 //!
-//! This is the only module that touches YAML. Users name `serde_yaml`; the original
-//! is archived, so the dependency under that name is its maintained continuation.
+//! YAML is read as the Python agent reads it (1.1, by `PyYAML`'s rules), with the place
+//! of every key and value; the private module `yaml` says how, and why it stands where
+//! `serde_yaml` stood. JSON is judged by JSON's rules, which are stricter.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,8 +13,9 @@ use serde_json::Value;
 use crate::agent::AgentConfig;
 use crate::fields::Problems;
 use crate::spec::RunSpec;
+use crate::yaml::{self, Place, Spans};
 
-/// Files larger than this are refused before they are parsed, in bytes.
+/// Files and texts larger than this are refused before they are parsed, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
 /// Whether a problem makes the document unusable.
@@ -55,9 +58,12 @@ pub struct Report {
 }
 
 impl Report {
-    fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+    /// `spans` places the problems that know no more than their path.
+    fn new(origin: &str, text: &str, mut problems: Vec<Problem>, spans: &Spans) -> Self {
         for problem in problems.iter_mut().filter(|problem| problem.line.is_none()) {
-            (problem.line, problem.column) = locate(text, &problem.path).unzip();
+            let place = locate(spans, problem);
+            problem.line = place.map(|place| place.line);
+            problem.column = place.map(|place| place.column);
         }
         problems.sort_by_key(|problem| (problem.line, problem.column));
         Self {
@@ -116,7 +122,14 @@ impl Report {
         let Some(text) = self.text.lines().nth(line - 1) else {
             return Ok(());
         };
-        let shown: String = text.chars().take(120).collect();
+        // One column a character: tabs would shift the caret, and control characters
+        // are not for terminals.
+        let visible = |c: char| match c {
+            '\t' => ' ',
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        let shown: String = text.chars().take(120).map(visible).collect();
         write!(f, "\n  {line:>4} | {shown}")?;
         if column <= 120 {
             write!(f, "\n       | {:>column$}", "^")?;
@@ -125,26 +138,14 @@ impl Report {
     }
 }
 
-/// Where the key path stands in the text: each key is looked for below the one before.
-fn locate(text: &str, path: &str) -> Option<(usize, usize)> {
-    let mut found = None;
-    let mut lines = text.lines().enumerate();
-    for key in path.split('.').filter(|key| !key.is_empty()) {
-        let key = key.split('[').next().unwrap_or(key);
-        found = lines.find_map(|(index, line)| {
-            let trimmed = line
-                .trim_start()
-                .trim_start_matches("- ")
-                .trim_start_matches(['{', ' ']);
-            let plain = trimmed.trim_start_matches(['"', '\'']);
-            let rest = plain.strip_prefix(key)?.trim_start_matches(['"', '\'']);
-            rest.trim_start()
-                .starts_with(':')
-                .then(|| (index + 1, line.len() - trimmed.len() + 1))
-        });
-        found?;
+/// Where a problem stands: an unknown key at the key, anything else at the value, and
+/// what is missing at the key it should stand under.
+fn locate(spans: &Spans, problem: &Problem) -> Option<Place> {
+    let path = problem.path.as_str();
+    if problem.message.starts_with("unknown key") {
+        return spans.key(path);
     }
-    found
+    spans.value(path).or_else(|| spans.above(path))
 }
 
 /// A value with the warnings that came with it.
@@ -171,24 +172,37 @@ pub enum LoadError {
         /// Its size in bytes.
         size: u64,
     },
+    /// The file is not text in UTF-8.
+    #[error("`{}` is not UTF-8 text: byte {offset} does not belong there", .path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The offset of the first wrong byte, from 0.
+        offset: usize,
+    },
     /// The content has problems.
     #[error("{0}")]
     Invalid(Report),
 }
 
-/// Reads a file as text, refusing what is too large.
+/// Reads a file as text, refusing what is too large; it never reads more than that.
 ///
 /// # Errors
-/// [`LoadError::Io`], also for text that is not UTF-8; [`LoadError::TooLarge`].
+/// [`LoadError::Io`], [`LoadError::TooLarge`], [`LoadError::NotUtf8`].
 pub fn read_text(path: &Path) -> Result<String, LoadError> {
-    let size = fs_err::metadata(path)?.len();
+    let file = fs_err::File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    let size = length.max(bytes.len() as u64);
+    let path = path.to_owned();
     if size > MAX_FILE {
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-            size,
-        });
+        return Err(LoadError::TooLarge { path, size });
     }
-    Ok(fs_err::read_to_string(path)?)
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        LoadError::NotUtf8 { path, offset }
+    })
 }
 
 /// Reads the agent file.
@@ -220,7 +234,7 @@ pub fn spec_text(origin: &str, text: &str) -> Result<Checked<RunSpec>, Report> {
 /// # Errors
 /// A [`Report`] of every problem.
 pub fn spec_value(origin: &str, value: &Value) -> Result<Checked<RunSpec>, Report> {
-    judge(origin, "", value, RunSpec::read)
+    judge(origin, "", value, &Spans::default(), RunSpec::read)
 }
 
 /// Parses YAML or JSON text to a mapping without looking at its keys.
@@ -228,56 +242,54 @@ pub fn spec_value(origin: &str, value: &Value) -> Result<Checked<RunSpec>, Repor
 /// # Errors
 /// A [`Report`] with the place of the first syntax error.
 pub fn mapping_text(origin: &str, text: &str) -> Result<Value, Report> {
-    let value = parse(origin, text)?;
+    let (value, spans) = parse(origin, text)?;
     if value.is_object() || value.is_null() {
         return Ok(value);
     }
     let mut problems = Problems::default();
     let found = crate::fields::kind(&value);
     problems.error("", format!("expected a mapping, found {found}"), None);
-    Err(Report::new(origin, text, problems.0))
+    Err(Report::new(origin, text, problems.0, &spans))
 }
 
-/// Shows a value as YAML, for people.
+/// Shows a value as YAML, for people, and so that YAML 1.1 and 1.2 read the same value.
 pub fn to_yaml(value: &Value) -> String {
-    // Values made of JSON can all be written; the Debug form is better than a panic.
-    serde_yaml::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
+    yaml::to_yaml(value)
 }
 
 /// Text that starts as JSON and does not come from a YAML file is judged as JSON, whose
 /// rules are stricter: `{"a": }` is a mistake, and in YAML it is not.
-fn parse(origin: &str, text: &str) -> Result<Value, Report> {
+fn parse(origin: &str, text: &str) -> Result<(Value, Spans), Report> {
     let is_yaml = [".yaml", ".yml"].iter().any(|end| origin.ends_with(end));
-    if !is_yaml && text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| {
-            let place = Some((error.line(), error.column()));
-            syntax_error(origin, text, place, &error.to_string())
-        });
-    }
-    serde_yaml::from_str(text).map_err(|error| {
-        let place = error.location().map(|at| (at.line(), at.column()));
-        syntax_error(origin, text, place, &error.to_string())
-    })
+    let read = if !is_yaml && text.trim_start().starts_with('{') {
+        json(text)
+    } else {
+        yaml::parse(text).map(|document| (document.value, document.spans))
+    };
+    read.map_err(|problem| Report::new(origin, text, vec![problem], &Spans::default()))
 }
 
-fn syntax_error(origin: &str, text: &str, place: Option<(usize, usize)>, message: &str) -> Report {
+/// The places come from reading the text as YAML; what little of JSON is no YAML goes
+/// without them.
+fn json(text: &str) -> Result<(Value, Spans), Problem> {
+    yaml::check_size(text)?;
+    let value = serde_json::from_str(text).map_err(|error| json_problem(&error))?;
+    let spans = yaml::parse(text).map(|document| document.spans);
+    Ok((value, spans.unwrap_or_default()))
+}
+
+fn json_problem(error: &serde_json::Error) -> Problem {
+    let message = error.to_string();
     // The place stands in front of the quoted line already.
-    let message = message
-        .split(" at line ")
-        .next()
-        .unwrap_or(message)
-        .to_owned();
-    let (line, column) = place.unzip();
-    let (path, hint, severity) = (String::new(), None, Severity::Error);
-    let problem = Problem {
-        path,
-        line,
-        column,
-        message,
-        hint,
-        severity,
-    };
-    Report::new(origin, text, vec![problem])
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Problem {
+        path: String::new(),
+        line: Some(error.line()),
+        column: Some(error.column()),
+        message: message.to_owned(),
+        hint: None,
+        severity: Severity::Error,
+    }
 }
 
 fn checked<T>(
@@ -285,19 +297,20 @@ fn checked<T>(
     text: &str,
     read: fn(&Value, &mut Problems) -> T,
 ) -> Result<Checked<T>, Report> {
-    let value = parse(origin, text)?;
-    judge(origin, text, &value, read)
+    let (value, spans) = parse(origin, text)?;
+    judge(origin, text, &value, &spans, read)
 }
 
 fn judge<T>(
     origin: &str,
     text: &str,
     value: &Value,
+    spans: &Spans,
     read: fn(&Value, &mut Problems) -> T,
 ) -> Result<Checked<T>, Report> {
     let mut problems = Problems::default();
     let value = read(value, &mut problems);
-    let warnings = Report::new(origin, text, problems.0);
+    let warnings = Report::new(origin, text, problems.0, spans);
     if warnings.has_errors() {
         Err(warnings)
     } else {
@@ -321,7 +334,7 @@ mod tests {
             shown.contains("   3 |   typ: docker\n       |   ^"),
             "{shown}"
         );
-        assert!(shown.contains(":4:1: error: `max_jobs`: expected a whole number, found a text"));
+        assert!(shown.contains(":4:11: error: `max_jobs`: expected a whole number, found a text"));
     }
 
     #[test]

@@ -182,6 +182,8 @@ async fn view(queue: &dyn QueueAdmin) -> (String, Vec<JobRecord>, Vec<Option<Job
     for name in 0..QUEUES.len() {
         listed.extend(queue.jobs(&queue_name(name), 4).await.expect("list jobs"));
     }
+    let holder = "w".parse().expect("a name");
+    listed.extend(queue.held(&holder).await.expect("list the held"));
     let mut jobs = Vec::new();
     for number in 0..IDS.len() {
         jobs.push(queue.job(&id(number)).await.expect("look up a job"));

@@ -122,7 +122,7 @@ fn a_configuration_is_judged_as_a_whole() {
         "did you mean `queues`",
         "expected a whole number",
         "did you mean `docker`",
-        ":4:3:",
+        ":4:9:",
     ] {
         assert!(said.err.contains(text), "{said:#?}");
     }

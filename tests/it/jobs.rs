@@ -47,7 +47,7 @@ fn a_job_cancelled_while_it_runs_ends_as_cancelled() {
     );
     let said = collect(child)
         .expect(1)
-        .complains("the job cancelled at stage `watch`");
+        .complains("the job ended as `cancelled` at stage `watch`");
     assert!(said.out.contains("up\n"), "{said:#?}");
     assert_eq!(agent.outcome("q", &id)["reason"], "cancelled");
 }

@@ -57,7 +57,13 @@ fn docker_a_cache_opened_by_the_administrator_is_shared_by_runs() {
     let config = file.display().to_string();
     let args = serde_json::json!({"volume": [volume]}).to_string();
     let launch = |command: &str, args: &str| {
-        let image = ["launch", "--agent-config", &config, "-d", "launch-test/busybox:1"];
+        let image = [
+            "launch",
+            "--agent-config",
+            &config,
+            "-d",
+            "launch-test/busybox:1",
+        ];
         agent.say(&[&image[..], &["-E", command, "-R", args]].concat())
     };
     let _ = launch("sh -c 'echo kept > /root/.cache/x'", &args).expect(0);

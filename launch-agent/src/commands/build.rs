@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::spec::{BuilderArg, SpecArgs};
 use crate::app::App;
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::pipeline::{build_spec, local_name};
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -82,17 +82,18 @@ impl Build {
             return show(&planned, hashed.digest, &image, printer);
         }
         let app = App::build(settings).await?;
-        self.make(&app, planned, image, &events, printer).await
+        let request = BuildRequest::new(planned, image).with_context(hashed.digest);
+        self.make(&app, request, &events, printer).await
     }
 
     async fn make(
         &self,
         app: &App,
-        plan: Plan,
-        image: ImageRef,
+        mut request: BuildRequest,
         events: &Events,
         printer: &Printer,
     ) -> Result<Exit, Failure> {
+        let image = request.image.clone();
         if self.push
             && let Some(digest) = app.registry.find(&image).await?
         {
@@ -104,7 +105,6 @@ impl Build {
             .or(app.settings.builder())
             .unwrap_or(BuilderKind::Docker);
         let builder = app.builder(kind)?;
-        let mut request = BuildRequest::new(plan, image.clone());
         let scratch = tempfile::tempdir()?;
         if self.push {
             app.registry.check(&image).await?;

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use launch_config::load;
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::printer::Printer;
 use crate::settings::{Settings, read_file, variable};
 

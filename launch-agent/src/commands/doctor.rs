@@ -8,9 +8,9 @@ use launch_config::spec::Resource;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
+use crate::global::Global;
 use crate::printer::{Printer, table};
 use crate::settings::Settings;
 
@@ -109,6 +109,11 @@ async fn ask(app: &App) -> Vec<Finding> {
     });
     findings.push(process(app).await);
     findings.push(registry(app).await);
+    findings.push(Finding::bad(
+        "cluster",
+        "this version does not run jobs in Kubernetes",
+        "use `local-container` or `local-process`",
+    ));
     findings
 }
 

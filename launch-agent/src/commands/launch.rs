@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::spec::{BuilderArg, SpecArgs};
 use crate::app::App;
-use crate::cli::Global;
 use crate::clock::short;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::journal::{Entry, Journal};
 use crate::printer::{Printer, table};
 use crate::report::Row;
@@ -169,7 +169,7 @@ fn conclude(
             .image
             .as_ref()
             .map_or("none".to_owned(), ToString::to_string);
-        text += &format!("\njob {id} {}; image: {image}", outcome.reason);
+        text += &format!("\njob {id}: {}; image: {image}", outcome.reason);
         text
     })?;
     if outcome.reason.is_success() {
@@ -192,14 +192,13 @@ fn exit_of(reason: Reason) -> Exit {
 }
 
 fn explain(outcome: &Outcome, printer: &Printer, exit: Exit) {
-    let message = if outcome.message.is_empty() {
-        format!("the job {} at stage `{}`", outcome.reason, outcome.stage)
-    } else {
-        format!(
-            "the job {} at stage `{}`: {}",
-            outcome.reason, outcome.stage, outcome.message
-        )
-    };
+    let mut message = format!(
+        "the job ended as `{}` at stage `{}`",
+        outcome.reason, outcome.stage
+    );
+    if !outcome.message.is_empty() {
+        message += &format!(": {}", outcome.message);
+    }
     let chain = vec![message];
     // The output of the run was shown as it came; the log of a build only when asked for.
     if outcome.stage != Stage::Watch {

@@ -7,10 +7,10 @@ use launch_queue::job::{Cancelled, JobRecord, QueueRecord};
 use serde_json::json;
 
 use crate::app::App;
-use crate::cli::Global;
 use crate::clock::show;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::printer::{Printer, table};
 use crate::settings::Settings;
 

@@ -9,9 +9,9 @@ use launch_config::id::QueueName;
 
 use super::spec::BuilderArg;
 use crate::app::App;
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::service::{Plan, Service};
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::spec::SpecArgs;
 use crate::app::App;
-use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::printer::Printer;
 use crate::settings::Settings;
 

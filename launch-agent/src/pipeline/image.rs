@@ -1,17 +1,14 @@
 //! Find the image of a plan, or build and push it: the only branch of the flow.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use launch_builder::plan::Plan;
 use launch_builder::{BuildRequest, BuiltImage, Delivery};
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
 use launch_registry::{PushEvent, PushEvents};
 use launch_runner::run::Workload;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::prepare::{Planned, stop, with_events};
 use super::{Stop, Task};
@@ -41,22 +38,6 @@ impl Ready {
 
     pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
         (self.workload, self.command)
-    }
-}
-
-/// Builds of one tag happen one at a time: the second finds what the first built.
-#[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<String, Arc<Semaphore>>>);
-
-impl Flights {
-    async fn board(&self, tag: &str) -> Option<OwnedSemaphorePermit> {
-        let flight = {
-            let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            flights.retain(|_, flight| Arc::strong_count(flight) > 1);
-            let fresh = || Arc::new(Semaphore::new(1));
-            Arc::clone(flights.entry(tag.to_owned()).or_insert_with(fresh))
-        };
-        flight.acquire_owned().await.ok()
     }
 }
 
@@ -91,18 +72,17 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
             })
         }
         Planned::Build {
-            plan,
+            request,
             tree,
-            image,
             choice,
         } => {
-            let command = plan.entry_command().unwrap_or_default().to_vec();
-            let flight = task.app.flights.board(&image.to_string()).await;
+            let command = request.plan.entry_command().unwrap_or_default().to_vec();
+            let flight = task.app.flights.board(&request.image.to_string()).await;
             let ready = if task.app.settings.config.destination().is_some() {
-                let pinned = in_registry(task, *plan, &image, &choice).await?;
+                let pinned = in_registry(task, *request, &choice).await?;
                 ready(task, pinned.image().clone(), command, choice).await
             } else {
-                let image = in_engine(task, *plan, &image, &choice).await?;
+                let image = in_engine(task, *request, &choice).await?;
                 Ok(Ready {
                     workload: Workload::Image { image, pull: None },
                     command,
@@ -144,11 +124,9 @@ async fn ready(
 /// No destination: the image stays with the engine that built it.
 async fn in_engine(
     task: &Task<'_>,
-    plan: Plan,
-    image: &ImageRef,
+    request: BuildRequest,
     choice: &Choice,
 ) -> Result<ImageRef, Stop> {
-    let request = BuildRequest::new(plan, image.clone());
     let work = async {
         match build(task, request, choice).await? {
             BuiltImage::Local {
@@ -172,11 +150,11 @@ async fn in_engine(
 /// A destination: found there, or built and pushed.
 async fn in_registry(
     task: &Task<'_>,
-    plan: Plan,
-    image: &ImageRef,
+    request: BuildRequest,
     choice: &Choice,
 ) -> Result<PinnedImage, Stop> {
     let registry = &task.app.registry;
+    let image = &request.image.clone();
     if let Some(digest) = find(task, image).await? {
         skipped(task, &format!("skipped: `{image}` is there"));
         return Ok(image.pin(digest));
@@ -186,10 +164,10 @@ async fn in_registry(
         .check(image)
         .await
         .map_err(|error| registry_stop(Stage::Push, &error))?;
-    let scratch = tempfile::tempdir()
+    let scratch = tempfile::tempdir_in(task.scratch(Stage::Build)?)
         .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Build, &error))?;
     let layout = scratch.path().join("layout");
-    let request = BuildRequest::new(plan, image.clone()).with_delivery(Delivery::Layout(layout));
+    let request = request.with_delivery(Delivery::Layout(layout));
     let work = async {
         let built = build(task, request, choice).await?;
         Ok((built, format!("image `{image}`")))

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use launch_builder::Error;
 use launch_builder::context::ContextOptions;
 use launch_builder::event::{Event, Events};
 use launch_builder::plan::{self, BuildSpec, Plan};
 use launch_builder::source::{FetchOptions, Fetched, SourceTree};
+use launch_builder::{BuildRequest, Error};
 use launch_config::id::RunKey;
 use launch_config::image::{Digest, ImageRef};
 use launch_config::outcome::{Reason, Stage};
@@ -36,9 +36,8 @@ pub(super) enum Planned {
     },
     /// Its image is to be found or built. Keeps the checkout alive.
     Build {
-        plan: Box<Plan>,
+        request: Box<BuildRequest>,
         tree: SourceTree,
-        image: ImageRef,
         choice: Choice,
     },
 }
@@ -53,7 +52,7 @@ pub(super) async fn fetch(task: &Task<'_>, spec: &RunSpec) -> Result<Fetched, St
         ));
     };
     let work = async {
-        let options = FetchOptions::new();
+        let options = FetchOptions::new().with_scratch(task.scratch(Stage::Fetch)?);
         let fetched = with_events(task.progress, Stage::Fetch, async |events| {
             launch_builder::source::fetch(source, &options, &events).await
         });
@@ -116,24 +115,26 @@ async fn plan_code(
     let plan = plan::plan(&tree, &build_spec(spec, platform)).map_err(refused)?;
     let choice = choose::for_code(task.app, spec, &plan).await;
     check_early(task, &choice).await?;
-    for note in &plan.notes {
-        task.progress.line(note);
-    }
     if choice.resource == Resource::LocalProcess {
+        if let Some(requirements) = &plan.requirements {
+            let file = requirements.file.display();
+            let text =
+                format!("`{file}` is not installed: a local process has this machine's packages");
+            task.progress.warn(Stage::Plan, &text);
+        }
         return plan_process(task, spec, &tree, key, choice).await;
     }
+    plan.notes.iter().for_each(|note| task.progress.line(note));
     let known = hash(task, &tree, &plan).await?;
-    let image = image_name(task, &tree, &plan, known.context.digest)?;
-    let result = describe(&known);
-    Ok((
-        Planned::Build {
-            plan: Box::new(plan),
-            tree,
-            image,
-            choice,
-        },
-        result,
-    ))
+    let digest = known.context.digest;
+    let image = image_name(task, &tree, &plan, digest)?;
+    let request = Box::new(BuildRequest::new(plan, image).with_context(digest));
+    let planned = Planned::Build {
+        request,
+        tree,
+        choice,
+    };
+    Ok((planned, describe(&known)))
 }
 
 /// A backend that is missing is known before anything is built for it.
@@ -158,10 +159,17 @@ async fn plan_process(
     let entry = plan::entry_point(tree, &spec.overrides.entry_point).map_err(refused)?;
     let contexts = &task.app.contexts;
     let directory = task.app.settings.state.work(key);
+    let scratch = task.scratch(Stage::Plan)?;
     let known = with_events(task.progress, Stage::Plan, async |events| {
         let options = ContextOptions::new();
         contexts
-            .copy(tree.origin(), tree.root(), options, &directory, events)
+            .copy(
+                tree.origin(),
+                tree.root(),
+                options,
+                (&scratch, &directory),
+                events,
+            )
             .await
     });
     let known = known
