@@ -1,8 +1,8 @@
-//! What is accepted as a git remote is nothing git could take for an option, names an
-//! allowed transport, and parses to itself.
+//! What is accepted as a git remote or a reference is nothing git could take for an option;
+//! a remote names an allowed transport, and both parse to themselves.
 #![no_main]
 
-use launch_config::source::GitRemote;
+use launch_config::source::{GitReference, GitRemote, default_project, looks_like_git};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -21,4 +21,9 @@ fuzz_target!(|text: &str| {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+    if let Ok(reference) = text.parse::<GitReference>() {
+        assert_eq!(reference.as_str(), text);
+        assert!(!text.is_empty() && !text.starts_with('-') && !text.contains(char::is_control));
+    }
+    let _ = (looks_like_git(text), default_project(text));
 });
