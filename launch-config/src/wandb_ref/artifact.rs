@@ -115,7 +115,12 @@ impl FromStr for ArtifactRef {
             Some((_, rest)) => rest.split_once('/').ok_or_else(refused)?.1,
             None => rest,
         };
-        name.parse().map(Self::Name).map_err(|_| refused())
+        let name: JobRef = name.parse().map_err(|_| refused())?;
+        // Behind a server, too, this is no entity: shown without the server it would be an id.
+        if name.entity() == "_id" {
+            return Err(refused());
+        }
+        Ok(Self::Name(name))
     }
 }
 
@@ -154,6 +159,7 @@ mod tests {
             "wandb-artifact://c:v1",
             "wandb-artifact://_id/",
             "x://_id/a",
+            "wandb-artifact://https://api.wandb.ai/_id/b/c:v1",
         ] {
             assert_eq!(shown(text), None, "{text}");
         }
