@@ -4,8 +4,10 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod auth;
+mod detours;
 mod engine;
 mod faults;
+mod fifty;
 mod memory;
 mod mount;
 mod real;
