@@ -11,4 +11,6 @@ mod fifty;
 mod memory;
 mod mount;
 mod real;
+#[cfg(all(feature = "s3", feature = "gcs", feature = "blob"))]
+mod store;
 mod support;
