@@ -91,6 +91,9 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// A cloud's credentials are not to be found.
+    #[error(transparent)]
+    NoCredentials(#[from] crate::credentials::NoCredentials),
     /// A file of the layout cannot be read.
     #[error("cannot read the image")]
     Io(#[from] std::io::Error),
@@ -116,6 +119,7 @@ impl Error {
             | Self::Digest { .. }
             | Self::Layout { .. }
             | Self::Config { .. }
+            | Self::NoCredentials(_)
             | Self::Io(_) => false,
         }
     }
@@ -132,6 +136,7 @@ impl Error {
                 Some("`SSL_CERT_FILE` names a file with the authorities to trust")
             }
             Self::Config { .. } => Some("`docker login` writes the file anew"),
+            Self::NoCredentials(error) => Some(error.hint()),
             Self::Protocol { status: 404, .. } => {
                 Some("does the repository exist? some registries want it made before a push")
             }
