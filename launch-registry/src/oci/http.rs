@@ -111,7 +111,7 @@ impl HttpClients {
 /// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and the network's
 /// own, with ring named outright: a program that links us needs no process-wide crypto
 /// provider.
-fn tls(network: &Network) -> ClientConfig {
+pub(crate) fn tls(network: &Network) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let own = network.authorities.clone();
     match Verifier::new_with_extra_roots(own, Arc::clone(&provider)) {
