@@ -7,6 +7,7 @@ mod builds;
 mod cli;
 mod containers;
 mod contexts;
+mod identity;
 mod jobs;
 mod policy;
 mod recovery;

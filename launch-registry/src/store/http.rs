@@ -14,6 +14,7 @@ use url::Url;
 use super::refusal::{self, Answered, Refusal, Shared};
 use crate::oci::Timeouts;
 use crate::oci::http::HttpClients;
+use crate::oci::network::Network;
 use crate::oci::retry::{self, Pace, RetryPolicy};
 use crate::oci::trust;
 
@@ -31,7 +32,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(retry: &RetryPolicy) -> Result<Self, reqwest::Error> {
-        let clients = HttpClients::new(&Timeouts::default())?;
+        let clients = HttpClients::new(&Timeouts::default(), &Network::default())?;
         Ok(Self {
             clients,
             retry: retry.clone(),
