@@ -1,4 +1,4 @@
-//! Sends object_store's requests with our own client: one TLS configuration, one way of
+//! Sends `object_store`'s requests with our own client: one TLS configuration, one way of
 //! trying again, one shape of error.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_mins(5);
 /// As much of an error's body is read.
 const ERROR_BODY: usize = 64 * 1024;
 
-/// Makes object_store use our client.
+/// Makes `object_store` use our client.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     clients: HttpClients,
@@ -117,7 +117,7 @@ impl Failure {
         }
     }
 
-    /// The error for object_store, which must not try again what we have tried.
+    /// The error for `object_store`, which must not try again what we have tried.
     fn refusal(self, pace: &Pace<'_>) -> HttpError {
         let refusal = match self {
             Self::Answered { answered, .. } => Refusal::Answered(answered),
