@@ -56,6 +56,7 @@
 //! | feature | default | what it brings |
 //! | --- | --- | --- |
 //! | `docker` | yes | `docker::DockerBuilder`: builds with a Docker Engine |
+//! | `kaniko` | no | `kaniko::KanikoBuilder`: builds in a Kubernetes cluster |
 //! | `conformance` | no | `conformance`: the suite every builder passes |
 //!
 //! # Another builder
@@ -76,9 +77,13 @@ pub mod source;
 pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(feature = "kaniko")]
+pub mod kaniko;
 
 mod confine;
 mod dockerfile;
+#[cfg(any(feature = "docker", feature = "kaniko"))]
+mod log;
 
 use std::fmt::{Debug, Display};
 use std::path::PathBuf;
@@ -129,6 +134,8 @@ pub struct BuildRequest {
     /// The digest the image's name was made from: a context that has another by the time it
     /// is packed is refused.
     pub context: Option<Digest>,
+    /// What the build is named after with a backend that names builds: the run's id.
+    pub id: Option<String>,
 }
 
 impl BuildRequest {
@@ -139,7 +146,15 @@ impl BuildRequest {
             image,
             delivery: Delivery::Local,
             context: None,
+            id: None,
         }
+    }
+
+    /// Says for which run the image is built.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
     }
 
     /// Says what the context was when the image was named after it.
@@ -165,6 +180,8 @@ pub enum Delivery {
     Local,
     /// In a new OCI image layout in this directory, to be pushed by whoever asked.
     Layout(PathBuf),
+    /// In its registry, pushed by the builder under the image's name.
+    Registry,
 }
 
 /// Where a built image is.
@@ -184,4 +201,6 @@ pub enum BuiltImage {
     Layout(PathBuf),
     /// In its registry, pushed by the builder itself.
     Pushed(PinnedImage),
+    /// The same, and the backend did not tell its digest: the registry knows it.
+    Tagged(ImageRef),
 }
