@@ -58,6 +58,7 @@
 //! | --- | --- | --- |
 //! | `process` | yes | `process`: local processes, on Unix |
 //! | `docker` | yes | `docker`: containers of a Docker Engine |
+//! | `kubernetes` | no | `kubernetes`: Jobs and custom resources of a cluster |
 //! | `conformance` | no | `conformance`: the tests every runner passes |
 //!
 //! # A runner of your own
@@ -76,6 +77,8 @@ pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod error;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 #[cfg(all(feature = "process", unix))]
 pub mod process;
 pub mod run;

@@ -2,7 +2,11 @@
 
 #![cfg(all(
     feature = "conformance",
-    any(feature = "docker", all(feature = "process", unix))
+    any(
+        feature = "docker",
+        feature = "kubernetes",
+        all(feature = "process", unix)
+    )
 ))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -53,5 +57,7 @@ mod crash;
 mod docker;
 #[cfg(all(feature = "docker", unix))]
 mod docker_wire;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(all(feature = "process", unix))]
 mod process;
