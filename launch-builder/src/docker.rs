@@ -16,7 +16,6 @@ mod build;
 mod buildkit;
 mod export;
 mod layout;
-mod log;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -249,6 +248,13 @@ impl Builder for DockerBuilder {
     /// With [`Delivery::Layout`] the image stays with the engine under its tag too: it is
     /// what makes the next build of it, and of its like, short.
     async fn build(&self, request: BuildRequest, events: &Events) -> Result<BuiltImage, Error> {
+        if request.delivery == Delivery::Registry {
+            let problem = "it leaves images with its engine or in a layout, and pushes none".into();
+            return Err(Error::Settings {
+                builder: NAME,
+                problem,
+            });
+        }
         let found = self.find(&request.image).await?;
         let reused = found.is_some();
         let id = match found {
@@ -256,7 +262,7 @@ impl Builder for DockerBuilder {
             None => build::build(self, &request, events).await?,
         };
         match request.delivery {
-            Delivery::Local => Ok(BuiltImage::Local {
+            Delivery::Local | Delivery::Registry => Ok(BuiltImage::Local {
                 image: request.image,
                 id,
                 reused,

@@ -114,6 +114,24 @@ pub enum Error {
         #[source]
         source: Option<Source>,
     },
+    /// The builder's settings, or what was asked of it, could never work.
+    #[error("builder `{builder}`: {problem}")]
+    Settings {
+        /// The builder.
+        builder: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The store of build contexts did not do what it was asked to.
+    #[error("cannot {action} the context store {store}")]
+    Store {
+        /// The store.
+        store: String,
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: Source,
+    },
     /// The build failed.
     #[error("{builder} cannot build `{image}`: {said}")]
     Build {
@@ -139,7 +157,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Artifact { is_retryable, .. } => *is_retryable,
-            Self::Git { .. } | Self::Unavailable { .. } | Self::Changed(_) | Self::Io(_) => true,
+            Self::Git { .. }
+            | Self::Unavailable { .. }
+            | Self::Store { .. }
+            | Self::Changed(_)
+            | Self::Io(_) => true,
             Self::NotADirectory(_)
             | Self::NoGit(_)
             | Self::NoSuchReference { .. }
@@ -151,6 +173,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Archive { .. }
             | Self::Plan(_)
+            | Self::Settings { .. }
             | Self::Build { .. }
             | Self::NothingToBuildWith(_) => false,
         }
@@ -164,6 +187,8 @@ impl Error {
             Self::Git { .. } => {
                 Some("`git ls-remote URL` in the same environment shows the same error")
             }
+            Self::Settings { .. } => Some("see the block `builder` of the agent file"),
+            Self::Store { .. } => Some("see `build-context-store` and the credentials for it"),
             Self::Unavailable { .. } => Some("`launch-agent doctor` says what answers"),
             Self::NothingToBuildWith(_) => {
                 Some("use `--builder docker`, or `--resource local-process` which needs no image")

@@ -58,6 +58,7 @@
 //! | feature | default | what it brings |
 //! | --- | --- | --- |
 //! | `docker` | yes | `docker::DockerBuilder`: builds with a Docker Engine, by BuildKit where it can |
+//! | `kaniko` | no | `kaniko::KanikoBuilder`: builds in a Kubernetes cluster |
 //! | `conformance` | no | `conformance`: the suite every builder passes |
 //!
 //! # Another builder
@@ -79,9 +80,13 @@ pub mod source;
 pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(feature = "kaniko")]
+pub mod kaniko;
 
 mod confine;
 mod dockerfile;
+#[cfg(any(feature = "docker", feature = "kaniko"))]
+mod log;
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
@@ -137,6 +142,8 @@ pub struct BuildRequest {
     /// What steps may mount (`RUN --mount=type=secret,id=…`), by id. It is in no layer and
     /// has no part in the tag.
     pub secrets: BTreeMap<String, Secret>,
+    /// What the build is named after with a backend that names builds: the run's id.
+    pub id: Option<String>,
 }
 
 impl BuildRequest {
@@ -148,6 +155,7 @@ impl BuildRequest {
             delivery: Delivery::Local,
             context: None,
             secrets: BTreeMap::new(),
+            id: None,
         }
     }
 
@@ -155,6 +163,13 @@ impl BuildRequest {
     #[must_use]
     pub fn with_secret(mut self, id: impl Into<String>, value: Secret) -> Self {
         self.secrets.insert(id.into(), value);
+        self
+    }
+
+    /// Says for which run the image is built.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
         self
     }
 
@@ -181,6 +196,8 @@ pub enum Delivery {
     Local,
     /// In a new OCI image layout in this directory, to be pushed by whoever asked.
     Layout(PathBuf),
+    /// In its registry, pushed by the builder under the image's name.
+    Registry,
 }
 
 /// Where a built image is.
@@ -200,4 +217,6 @@ pub enum BuiltImage {
     Layout(PathBuf),
     /// In its registry, pushed by the builder itself.
     Pushed(PinnedImage),
+    /// The same, and the backend did not tell its digest: the registry knows it.
+    Tagged(ImageRef),
 }

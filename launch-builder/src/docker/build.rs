@@ -10,12 +10,12 @@ use futures_util::{Stream, StreamExt as _};
 use launch_config::image::Digest;
 
 use super::body::{BodyWriter, body};
-use super::log::Log;
 use super::{DockerBuilder, EngineError, NAME, buildkit, unavailable};
 use crate::BuildRequest;
 use crate::context::{self, Format};
 use crate::error::Error;
 use crate::event::Events;
+use crate::log::Log;
 use crate::plan::{DOCKERFILE_NAME, RECIPE_VERSION};
 use crate::source::blocking;
 

@@ -30,7 +30,7 @@ use self::connection::{Body, QUESTION, refusal, unreachable};
 use self::session::Answers;
 use self::trace::Trace;
 use super::build::{Failed, labels, sentence};
-use super::log::Log;
+use crate::log::Log;
 use super::{DockerBuilder, silent};
 use crate::BuildRequest;
 use crate::error::Error;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::log::Log;
+use crate::log::Log;
 use super::protobuf::{Fields, Value};
 
 /// The steps of a build so far.
