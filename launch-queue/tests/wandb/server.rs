@@ -262,7 +262,8 @@ async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, S
         let line = line.trim_end();
         if path.is_empty() {
             path = line.split(' ').nth(1)?.to_owned();
-        } else if let Some((name, value)) = line.split_once(": ") {
+        } else if let Some((name, value)) = line.split_once(':') {
+            let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.parse().ok()?,
                 "authorization" => value.clone_into(&mut credential),
