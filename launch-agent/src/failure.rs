@@ -87,7 +87,12 @@ pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
 
 impl From<launch_queue::Error> for Failure {
     fn from(error: launch_queue::Error) -> Self {
-        Self::surroundings(&error).maybe_hint(error.hint())
+        let by_user = matches!(
+            error,
+            launch_queue::Error::Settings { .. } | launch_queue::Error::Config { .. }
+        );
+        let failure = Self::surroundings(&error).maybe_hint(error.hint());
+        if by_user { failure.by_user() } else { failure }
     }
 }
 

@@ -38,6 +38,7 @@
 //! function each.
 
 mod cancelling;
+mod configuring;
 mod content;
 mod dropping;
 mod enqueueing;
@@ -56,6 +57,7 @@ use launch_config::outcome::{Outcome, Reason, Stage};
 use serde_json::json;
 
 pub use self::cancelling::*;
+pub use self::configuring::*;
 pub use self::content::*;
 pub use self::dropping::*;
 pub use self::enqueueing::*;
@@ -138,6 +140,10 @@ macro_rules! for_each_queue_case {
             jobs_are_listed_newest_first
             a_record_follows_its_job
             a_worker_finds_what_it_holds
+            settings_come_out_as_they_went_in
+            a_template_is_filled_when_a_job_is_submitted
+            what_the_settings_do_not_allow_is_refused
+            a_paused_queue_gives_nothing_out
             a_dropped_enqueue_is_done_or_not_done
             a_dropped_lease_is_done_or_not_done
             a_dropped_write_is_done_or_not_done

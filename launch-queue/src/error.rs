@@ -1,6 +1,8 @@
 //! What can go wrong with a queue.
 
-use launch_config::id::JobId;
+use launch_config::id::{JobId, QueueName};
+
+use crate::settings::SettingsError;
 
 /// Why a queue refused or failed.
 ///
@@ -39,6 +41,15 @@ pub enum Error {
         /// The deepest nesting a queue keeps.
         max: usize,
     },
+    /// The settings of the queue do not allow this, or cannot be satisfied.
+    #[error("queue `{queue}` refuses it")]
+    Settings {
+        /// The queue.
+        queue: QueueName,
+        /// Why.
+        #[source]
+        source: SettingsError,
+    },
     /// The store was written by a newer version.
     #[error("queue `{store}` has schema version {found}; this version knows {known}")]
     Version {
@@ -57,6 +68,12 @@ pub enum Error {
         /// What was found.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What the queue was to be opened with makes no sense.
+    #[error("{what}")]
+    Config {
+        /// What is wrong, without secrets.
+        what: String,
     },
     /// The store failed or did not answer.
     #[error("queue `{store}` failed to {action}")]
@@ -81,8 +98,10 @@ impl Error {
             | Self::Unknown(_)
             | Self::Conflict(_)
             | Self::SpecDepth { .. }
+            | Self::Settings { .. }
             | Self::Version { .. }
-            | Self::Damaged { .. } => false,
+            | Self::Damaged { .. }
+            | Self::Config { .. } => false,
         }
     }
 
@@ -94,6 +113,10 @@ impl Error {
             Self::Conflict(_) => Some("leave the id out, and the queue makes a new one"),
             Self::SpecDepth { .. } => Some("refer to deep data by a file or an artifact"),
             Self::Damaged { .. } => Some("move the file away; a new queue is made on first use"),
+            Self::Config { .. } => {
+                Some("an address is `postgres://user:password@host:5432/database`")
+            }
+            Self::Settings { .. } => Some("`launch-agent queue list` shows what the queue allows"),
             Self::Stale { .. } | Self::Ended(_) | Self::Backend { .. } => None,
         }
     }

@@ -26,6 +26,16 @@ pub(crate) fn fresh_id(now_ms: u64) -> io::Result<JobId> {
     Ok(text.parse().expect("letters and digits are a job id"))
 }
 
+/// `count` random characters of `[a-z0-9]`, as W&B makes run ids.
+#[cfg(feature = "wandb")]
+pub(crate) fn random_base36(count: u32) -> io::Result<String> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes)?;
+    let mut text = String::new();
+    push_base36(&mut text, u64::from_le_bytes(bytes), count);
+    Ok(text)
+}
+
 /// Appends the lowest `count` base-36 digits of `value`, highest first.
 fn push_base36(text: &mut String, value: u64, count: u32) {
     for place in (0..count).rev() {

@@ -8,6 +8,8 @@ use launch_config::outcome::{Outcome, Reason, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::settings::QueueSettings;
+
 /// How many reports a queue keeps of one job, at most: the newest.
 pub const MAX_REPORTS: usize = 200;
 
@@ -272,6 +274,8 @@ pub struct EnqueueRequest {
     pub id: Option<JobId>,
     /// Not to be leased before this much time has passed.
     pub not_before: Duration,
+    /// Values for the template variables of the queue, by name; null for none.
+    pub template_values: Value,
 }
 
 impl EnqueueRequest {
@@ -284,6 +288,7 @@ impl EnqueueRequest {
             priority,
             id: None,
             not_before,
+            template_values: Value::Null,
         }
     }
 
@@ -298,6 +303,13 @@ impl EnqueueRequest {
     #[must_use]
     pub fn with_id(mut self, id: JobId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Gives values for the template variables of the queue.
+    #[must_use]
+    pub fn with_template_values(mut self, values: Value) -> Self {
+        self.template_values = values;
         self
     }
 
@@ -435,6 +447,9 @@ pub struct QueueRecord {
     pub leased: u64,
     /// Jobs that have ended.
     pub ended: u64,
+    /// What an administrator says of it.
+    #[serde(default)]
+    pub settings: QueueSettings,
 }
 
 impl QueueRecord {
@@ -445,6 +460,7 @@ impl QueueRecord {
             waiting: 0,
             leased: 0,
             ended: 0,
+            settings: QueueSettings::default(),
         }
     }
 }

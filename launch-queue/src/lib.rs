@@ -84,6 +84,8 @@
 //! | --- | --- | --- |
 //! | | | [`memory`]: the reference, for tests and embedders |
 //! | `sqlite` | yes | `sqlite`: one file, durable, many processes on one host |
+//! | `postgres` | | `postgres`: a database for many agents on many hosts |
+//! | `wandb` | | `wandb`: the queues of a W&B server |
 //! | `conformance` | | `conformance`: what every adapter must do |
 //!
 //! # Adding an adapter
@@ -96,15 +98,22 @@
 //! [`clock`], so that the suite can let leases expire without sleeping.
 
 pub mod clock;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod column;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
 mod fresh_id;
 pub mod job;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub mod settings;
 mod spec;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "wandb")]
+pub mod wandb;
 
 use std::fmt::{Debug, Display};
 use std::time::Duration;
@@ -118,6 +127,7 @@ pub use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
 };
+use crate::settings::QueueSettings;
 pub use crate::spec::MAX_SPEC_DEPTH;
 
 /// A queue of jobs, each held by at most one worker at a time.
@@ -144,14 +154,18 @@ pub trait Queue: Debug + Display + Send + Sync + 'static {
     /// Given an id, it can be repeated: the same id with the same queue and spec is the
     /// same job, even if that has ended.
     ///
+    /// The [settings](settings::QueueSettings) of the queue are put into the spec here, so
+    /// workers never see a template.
+    ///
     /// # Errors
+    /// [`Error::Settings`] if the queue does not allow what the request asks for,
     /// [`Error::Conflict`] if the id belongs to a job of another queue or spec,
     /// [`Error::SpecDepth`] if the spec could not be read back, [`Error::Backend`] if the
     /// store does not answer.
     async fn enqueue(&self, request: EnqueueRequest) -> Result<JobId, Error>;
 
     /// Takes the most urgent job there is, of those that wait and those whose lease has
-    /// expired; [`LeaseRequest`] says in which order.
+    /// expired; [`LeaseRequest`] says in which order. A paused queue gives none.
     ///
     /// # Errors
     /// [`Error::Backend`] if the store does not answer.
@@ -200,7 +214,15 @@ pub trait QueueAdmin: Queue {
     /// [`Error::Backend`] if the store does not answer.
     async fn create(&self, queue: &QueueName) -> Result<(), Error>;
 
-    /// All queues, by name.
+    /// Sets what an administrator says of a queue, making it if there is none. Jobs that
+    /// were submitted before keep what they were given.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if no submission could satisfy them, [`Error::Backend`] if the
+    /// store does not answer.
+    async fn configure(&self, queue: &QueueName, settings: QueueSettings) -> Result<(), Error>;
+
+    /// All queues, by name, with their settings.
     ///
     /// # Errors
     /// [`Error::Backend`] if the store does not answer.

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
 };
+use crate::settings::QueueSettings;
 use crate::{Queue, QueueAdmin};
 
 /// A queue that lives as long as this value: for tests, and for embedders whose jobs need
@@ -111,6 +112,10 @@ impl QueueAdmin for MemoryQueue {
     async fn create(&self, queue: &QueueName) -> Result<(), Error> {
         self.store().create(queue);
         Ok(())
+    }
+
+    async fn configure(&self, queue: &QueueName, settings: QueueSettings) -> Result<(), Error> {
+        self.store().configure(queue, settings)
     }
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, Error> {

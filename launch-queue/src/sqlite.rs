@@ -20,13 +20,14 @@ use launch_config::outcome::Outcome;
 use rusqlite::{Transaction, TransactionBehavior};
 
 use self::connection::ConnectionThread;
-use self::enqueue::NewJob;
 use self::failure::Failure;
+use self::record::NewJob;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
 };
+use crate::settings::QueueSettings;
 use crate::{Queue, QueueAdmin};
 
 /// A queue in one SQLite file.
@@ -201,7 +202,7 @@ impl Queue for SqliteQueue {
     async fn enqueue(&self, request: EnqueueRequest) -> Result<JobId, Error> {
         let job = NewJob::check(request)?;
         self.write("enqueue a job", move |tx, now_ms| {
-            enqueue::enqueue(tx, &job, now_ms)
+            enqueue::enqueue(tx, job, now_ms)
         })
         .await
     }
@@ -267,6 +268,14 @@ impl QueueAdmin for SqliteQueue {
         let queue = queue.clone();
         self.write("create a queue", move |tx, _| enqueue::create(tx, &queue))
             .await
+    }
+
+    async fn configure(&self, queue: &QueueName, settings: QueueSettings) -> Result<(), Error> {
+        let (text, queue) = (record::settings_text(queue, &settings)?, queue.clone());
+        self.write("configure a queue", move |tx, _| {
+            enqueue::configure(tx, &queue, &text, settings.paused)
+        })
+        .await
     }
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, Error> {

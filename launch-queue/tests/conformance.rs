@@ -1,4 +1,6 @@
-//! Both adapters against the suite, each case as a test of its own.
+//! Every adapter against the suite, each case as a test of its own.
+
+mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,3 +87,53 @@ launch_queue::for_each_queue_case!(test_each, [memory, super::memory]);
 
 #[cfg(feature = "sqlite")]
 launch_queue::for_each_queue_case!(test_each, [sqlite, super::on_a_file::sqlite]);
+
+#[cfg(feature = "postgres")]
+mod on_a_server {
+    use super::*;
+
+    struct Postgres {
+        server: common::Server,
+        schema: String,
+        clock: ManualClock,
+    }
+
+    #[async_trait]
+    impl Harness for Postgres {
+        async fn handle(&self) -> Arc<dyn QueueAdmin> {
+            let queue = self.server.open(&self.schema, Some(self.clock.clone()));
+            Arc::new(queue.await.expect("connect"))
+        }
+
+        async fn advance(&self, by: Duration) {
+            self.clock.advance(by);
+        }
+    }
+
+    pub(crate) fn postgres() -> Option<Arc<dyn Harness>> {
+        Some(Arc::new(Postgres {
+            server: common::server()?,
+            schema: common::fresh_schema(),
+            clock: ManualClock::at_ms(START_MS),
+        }))
+    }
+}
+
+#[cfg(feature = "postgres")]
+macro_rules! test_each_if_there {
+    ([$module:ident, $fresh:path] $($case:ident)*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    if let Some(harness) = $fresh() {
+                        launch_queue::conformance::$case(harness).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(feature = "postgres")]
+launch_queue::for_each_queue_case!(test_each_if_there, [postgres, super::on_a_server::postgres]);

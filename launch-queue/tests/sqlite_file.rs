@@ -114,7 +114,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
             &error,
             Error::Version {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),

@@ -64,8 +64,9 @@ impl Launch {
         let talk = printer.clone();
         let shutdown = Shutdown::listen(move |text| talk.warn(text))?;
         let app = Arc::new(App::build(settings).await?);
-        let request =
-            EnqueueRequest::new(self.queue.clone(), value).with_priority(self.spec.priority());
+        let request = EnqueueRequest::new(self.queue.clone(), value)
+            .with_priority(self.spec.priority())
+            .with_template_values(self.spec.template_values());
         let start = Instant::now();
         let id = app.queue.enqueue(request).await?;
         let wish = worker::request(&app, vec![self.queue.clone()]).with_only(id.clone());

@@ -4,8 +4,10 @@ use clap::Subcommand;
 use launch_config::id::{JobId, QueueName};
 use launch_queue::QueueAdmin;
 use launch_queue::job::{Cancelled, JobRecord, QueueRecord};
+use launch_queue::settings::QueueSettings;
 use serde_json::json;
 
+use super::spec::text_or_file;
 use crate::app::App;
 use crate::clock::show;
 use crate::exit::Exit;
@@ -19,6 +21,24 @@ use crate::settings::Settings;
 pub(crate) enum Queue {
     /// Make a queue
     Create {
+        /// Its name
+        queue: QueueName,
+    },
+    /// Set what a queue allows: resource, arguments, template variables, order
+    Configure {
+        /// Its name; made if there is none
+        queue: QueueName,
+        /// The settings, as JSON text or a JSON or YAML file; `queue show` has their form
+        #[arg(value_name = "JSON|FILE")]
+        settings: String,
+    },
+    /// Give no jobs out until `resume`
+    Pause {
+        /// Its name
+        queue: QueueName,
+    },
+    /// Give jobs out again
+    Resume {
         /// Its name
         queue: QueueName,
     },
@@ -55,13 +75,19 @@ impl Queue {
                 queue.create(&name).await?;
                 printer.answer(&json!({"queue": name}), || name.to_string())?;
             }
+            Self::Configure {
+                queue: name,
+                settings,
+            } => configure(&*queue, &name, &settings, printer).await?,
+            Self::Pause { queue: name } => pause(&*queue, &name, true, printer).await?,
+            Self::Resume { queue: name } => pause(&*queue, &name, false, printer).await?,
             Self::List => {
                 let records = queue.queues().await?;
                 printer.answer(&records, || queue_table(&records))?;
             }
             Self::Show { queue: name } => {
                 let record = find(&*queue, &name).await?;
-                printer.answer(&record, || queue_table(std::slice::from_ref(&record)))?;
+                printer.answer(&record, || queue_text(&record))?;
             }
             Self::Items {
                 queue: name,
@@ -102,6 +128,47 @@ async fn find(queue: &dyn QueueAdmin, name: &QueueName) -> Result<QueueRecord, F
     })
 }
 
+async fn configure(
+    queue: &dyn QueueAdmin,
+    name: &QueueName,
+    settings: &str,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let given = serde_json::Value::Object(text_or_file(settings)?);
+    let settings: QueueSettings = serde_json::from_value(given).map_err(|error| {
+        Failure::usage(format!("settings of queue `{name}`: {error}"))
+            .with_hint("`launch-agent queue show --output json` prints settings as they are given")
+    })?;
+    queue.configure(name, settings).await?;
+    let record = find(queue, name).await?;
+    printer.answer(&record, || queue_text(&record))
+}
+
+async fn pause(
+    queue: &dyn QueueAdmin,
+    name: &QueueName,
+    paused: bool,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let mut settings = find(queue, name).await?.settings;
+    settings.paused = paused;
+    queue.configure(name, settings).await?;
+    let state = if paused { "paused" } else { "open" };
+    printer.answer(&json!({"queue": name, "paused": paused}), || {
+        format!("queue `{name}` is {state}")
+    })
+}
+
+/// A queue with its settings, those that say something.
+fn queue_text(record: &QueueRecord) -> String {
+    let mut text = queue_table(std::slice::from_ref(record));
+    let settings = serde_json::to_value(&record.settings).unwrap_or_default();
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        text += &format!("{key}: {value}\n");
+    }
+    text
+}
+
 async fn cancel(queue: &dyn QueueAdmin, job: &JobId, printer: &Printer) -> Result<(), Failure> {
     let cancelled = queue.cancel(job).await.map_err(|error| match error {
         launch_queue::Error::Unknown(_) => Failure::from(error).by_user(),
@@ -120,12 +187,18 @@ async fn cancel(queue: &dyn QueueAdmin, job: &JobId, printer: &Printer) -> Resul
 fn queue_table(records: &[QueueRecord]) -> String {
     let row = |record: &QueueRecord| {
         let counts = [record.waiting, record.leased, record.ended].map(|count| count.to_string());
+        let state = if record.settings.paused {
+            "paused"
+        } else {
+            "open"
+        };
         std::iter::once(record.name.to_string())
             .chain(counts)
+            .chain([state.to_owned()])
             .collect()
     };
     table(
-        &["queue", "waiting", "leased", "ended"],
+        &["queue", "waiting", "leased", "ended", "state"],
         &records.iter().map(row).collect::<Vec<_>>(),
     )
 }

@@ -100,14 +100,17 @@ impl SpecArgs {
         self.priority.unwrap_or_default()
     }
 
+    /// Values for the template variables of the queue, which judges them.
+    pub(crate) fn template_values(&self) -> Value {
+        if self.set_var.is_empty() {
+            return Value::Null;
+        }
+        let values = self.set_var.iter().cloned();
+        values.map(|(name, value)| (name, json!(value))).collect()
+    }
+
     /// The run spec, checked: everything wrong with it is said before a job exists.
     pub(crate) fn to_spec(&self) -> Result<(Value, RunSpec), Failure> {
-        if let Some((name, _)) = self.set_var.first() {
-            return Err(
-                Failure::usage(format!("the queue has no template variable `{name}`"))
-                    .with_hint("queues of this version have no template variables"),
-            );
-        }
         let mut spec = match &self.config {
             Some(given) => text_or_file(given)?,
             None => Map::new(),
@@ -243,7 +246,7 @@ pub(crate) fn source_uri(source: &str) -> Result<String, Failure> {
 }
 
 /// JSON text, or a JSON or YAML file.
-fn text_or_file(given: &str) -> Result<Map<String, Value>, Failure> {
+pub(super) fn text_or_file(given: &str) -> Result<Map<String, Value>, Failure> {
     let value = if given.trim_start().starts_with('{') {
         load::mapping_text("the command line", given)?
     } else {

@@ -38,6 +38,7 @@ impl Submit {
         let queue = App::open_queue(&Settings::resolve(global, None)?).await?;
         let mut request = EnqueueRequest::new(self.queue.clone(), value)
             .with_priority(self.spec.priority())
+            .with_template_values(self.spec.template_values())
             .with_not_before(Duration::from_secs(self.not_before));
         request.id = self.id;
         let id = queue.enqueue(request).await?;

@@ -1,24 +1,26 @@
 //! The rules of a queue, each as one function on plain values.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
+use serde_json::Value;
 
 use crate::clock::deadline_ms;
 use crate::error::Error;
 use crate::fresh_id::fresh_id;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, Job, JobRecord, JobState, Lease, LeaseRequest, MAX_REPORTS,
-    QueueRecord, Renewal, Report, cancelled_outcome,
+    Priority, QueueRecord, Renewal, Report, cancelled_outcome,
 };
+use crate::settings::QueueSettings;
 use crate::spec::{MAX_SPEC_DEPTH, is_too_deep};
 
 /// All jobs, oldest first.
 #[derive(Default)]
 pub(super) struct Store {
-    queues: BTreeSet<QueueName>,
+    queues: BTreeMap<QueueName, QueueSettings>,
     entries: Vec<Entry>,
 }
 
@@ -67,12 +69,14 @@ impl Store {
             priority,
             id,
             not_before,
+            template_values,
         } = request;
         if is_too_deep(&spec) {
             return Err(Error::SpecDepth {
                 max: MAX_SPEC_DEPTH,
             });
         }
+        let spec = self.resolve(&queue, &spec, &template_values, priority)?;
         let id = match id {
             Some(id) => id,
             None => self.unused_id(now_ms)?,
@@ -85,7 +89,7 @@ impl Store {
                 Err(Error::Conflict(id))
             };
         }
-        self.queues.insert(queue.clone());
+        self.create(&queue);
         let job = Job::new(id.clone(), queue, priority, 0, spec);
         let record = JobRecord::waiting(job, now_ms);
         let due_ms = deadline_ms(now_ms, not_before);
@@ -95,6 +99,23 @@ impl Store {
             is_held: false,
         });
         Ok(id)
+    }
+
+    /// The spec as the queue's settings make it.
+    fn resolve(
+        &self,
+        queue: &QueueName,
+        spec: &Value,
+        values: &Value,
+        priority: Priority,
+    ) -> Result<Value, Error> {
+        let settings = self.queues.get(queue).cloned().unwrap_or_default();
+        let checked = settings.check_priority(priority);
+        let resolved = checked.and_then(|()| settings.resolve(spec, values));
+        resolved.map_err(|source| Error::Settings {
+            queue: queue.clone(),
+            source,
+        })
     }
 
     fn unused_id(&mut self, now_ms: u64) -> Result<JobId, Error> {
@@ -122,12 +143,16 @@ impl Store {
                 .iter()
                 .position(|name| *name == entry.record.job.queue)
         };
+        let settings = &self.queues;
+        let is_paused =
+            |queue: &QueueName| settings.get(queue).is_some_and(|settings| settings.paused);
         let entry = self
             .entries
             .iter_mut()
             .filter(|entry| entry.is_available(now_ms))
             .filter(|entry| only.as_ref().is_none_or(|id| *id == entry.record.job.id))
             .filter(|entry| rank(entry).is_some())
+            .filter(|entry| !is_paused(&entry.record.job.queue))
             // Of equals, the first wins, and entries are sorted by age.
             .min_by_key(|entry| (entry.record.job.priority, rank(entry)))?;
         entry.enter(JobState::Leased);
@@ -207,7 +232,20 @@ impl Store {
     }
 
     pub(super) fn create(&mut self, queue: &QueueName) {
-        self.queues.insert(queue.clone());
+        self.queues.entry(queue.clone()).or_default();
+    }
+
+    pub(super) fn configure(
+        &mut self,
+        queue: &QueueName,
+        settings: QueueSettings,
+    ) -> Result<(), Error> {
+        settings.check().map_err(|source| Error::Settings {
+            queue: queue.clone(),
+            source,
+        })?;
+        self.queues.insert(queue.clone(), settings);
+        Ok(())
     }
 
     pub(super) fn queues(&self) -> Vec<QueueRecord> {
@@ -216,8 +254,9 @@ impl Store {
                 |entry: &&Entry| entry.record.job.queue == *name && entry.record.state == state;
             self.entries.iter().filter(counted).count() as u64
         };
-        let record = |name: &QueueName| QueueRecord {
+        let record = |(name, settings): (&QueueName, &QueueSettings)| QueueRecord {
             name: name.clone(),
+            settings: settings.clone(),
             waiting: count(name, JobState::Waiting),
             leased: count(name, JobState::Leased),
             ended: count(name, JobState::Ended),

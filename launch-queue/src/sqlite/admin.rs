@@ -10,7 +10,8 @@ use crate::job::{JobRecord, QueueRecord, Report};
 const QUEUES: &str = "SELECT name,
         count(*) FILTER (WHERE state = 'waiting'),
         count(*) FILTER (WHERE state = 'leased'),
-        count(*) FILTER (WHERE state = 'ended')
+        count(*) FILTER (WHERE state = 'ended'),
+        settings
     FROM queues LEFT JOIN jobs ON queue = name GROUP BY name ORDER BY name";
 
 const REPORTS: &str =
@@ -64,11 +65,12 @@ fn reports(tx: &Transaction<'_>, job: &JobId) -> Result<Vec<Report>, Failure> {
 }
 
 fn queue_record(row: &Row<'_>) -> Result<QueueRecord, Failure> {
-    let mut record = QueueRecord::empty(record::word("name", &row.get::<_, String>(0)?)?);
-    record.waiting = unsigned(row.get(1)?);
-    record.leased = unsigned(row.get(2)?);
-    record.ended = unsigned(row.get(3)?);
-    Ok(record)
+    let mut found = QueueRecord::empty(record::word("name", &row.get::<_, String>(0)?)?);
+    found.waiting = unsigned(row.get(1)?);
+    found.leased = unsigned(row.get(2)?);
+    found.ended = unsigned(row.get(3)?);
+    found.settings = record::settings(row.get::<_, Option<String>>(4)?.as_deref())?;
+    Ok(found)
 }
 
 fn collect<T>(

@@ -2,40 +2,22 @@
 
 use launch_config::id::{JobId, QueueName};
 use rusqlite::{OptionalExtension, Transaction, params};
-use serde_json::Value;
 
 use super::failure::Failure;
 use super::hold;
-use super::record::{self, signed};
+use super::record::{self, NewJob, signed};
 use crate::clock::deadline_ms;
 use crate::error::Error;
 use crate::fresh_id::fresh_id;
 use crate::job::{Cancelled, EnqueueRequest, JobState, cancelled_outcome};
-use crate::spec::{MAX_SPEC_DEPTH, is_too_deep};
+use crate::settings::QueueSettings;
 
 const INSERT: &str = "INSERT INTO jobs (id, queue, priority, state, ready, due_at, enqueued_at)
     VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING";
 
-/// A request whose spec can be stored, as text already.
-pub(super) struct NewJob {
-    request: EnqueueRequest,
-    spec: String,
-}
-
-impl NewJob {
-    /// Does what needs no database, before one is locked.
-    pub(super) fn check(request: EnqueueRequest) -> Result<Self, Error> {
-        if is_too_deep(&request.spec) {
-            return Err(Error::SpecDepth {
-                max: MAX_SPEC_DEPTH,
-            });
-        }
-        let spec = record::to_json(&request.spec);
-        Ok(Self { request, spec })
-    }
-}
-
-pub(super) fn enqueue(tx: &Transaction<'_>, job: &NewJob, now_ms: u64) -> Result<JobId, Failure> {
+pub(super) fn enqueue(tx: &Transaction<'_>, job: NewJob, now_ms: u64) -> Result<JobId, Failure> {
+    let settings = settings(tx, &job.request.queue)?;
+    let job = &job.under(&settings)?;
     if let Some(id) = &job.request.id {
         if !insert(tx, id, job, now_ms)? {
             is_same_job(tx, id, job)?;
@@ -83,13 +65,30 @@ fn is_same_job(tx: &Transaction<'_>, id: &JobId, job: &NewJob) -> Result<(), Fai
     let (queue, spec): (String, String) = tx
         .prepare_cached("SELECT queue, spec FROM jobs JOIN specs ON job = seq WHERE id = ?1")?
         .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    // By value if not by text: the order of keys says nothing.
-    let is_same_spec = spec == job.spec
-        || serde_json::from_str::<Value>(&spec).is_ok_and(|spec| spec == job.request.spec);
-    if queue == job.request.queue.as_str() && is_same_spec {
+    if job.is_same(&queue, &spec) {
         return Ok(());
     }
     Err(Error::Conflict(id.clone()).into())
+}
+
+fn settings(tx: &Transaction<'_>, queue: &QueueName) -> Result<QueueSettings, Failure> {
+    let text: Option<Option<String>> = tx
+        .prepare_cached("SELECT settings FROM queues WHERE name = ?1")?
+        .query_row([queue.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(record::settings(text.flatten().as_deref())?)
+}
+
+pub(super) fn configure(
+    tx: &Transaction<'_>,
+    queue: &QueueName,
+    text: &str,
+    is_paused: bool,
+) -> Result<(), Failure> {
+    create(tx, queue)?;
+    tx.prepare_cached("UPDATE queues SET settings = ?2, paused = ?3 WHERE name = ?1")?
+        .execute(params![queue.as_str(), text, is_paused])?;
+    Ok(())
 }
 
 pub(super) fn create(tx: &Transaction<'_>, queue: &QueueName) -> Result<(), Failure> {

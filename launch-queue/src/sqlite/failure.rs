@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use crate::column::ColumnError;
 use crate::error::Error;
 
 /// Why a call failed, before its subject is known.
@@ -16,12 +17,8 @@ pub(super) enum Failure {
     #[error("{0}")]
     Sqlite(rusqlite::Error),
     /// A column holds what this adapter never writes.
-    #[error("column `{column}` cannot be read")]
-    Column {
-        column: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    Column(#[from] ColumnError),
     /// The file system failed, or the system's random numbers did.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -77,7 +74,7 @@ impl Failure {
     }
 
     fn is_damage(&self) -> bool {
-        matches!(self, Self::Foreign | Self::Column { .. })
+        matches!(self, Self::Foreign | Self::Column(_))
             || matches!(
                 self.sqlite_code(),
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)

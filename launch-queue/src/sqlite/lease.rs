@@ -6,7 +6,7 @@ use launch_config::id::JobId;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::failure::Failure;
-use super::record::{StoredJob, signed, unsigned};
+use super::record::{self, StoredJob, signed, unsigned};
 use crate::clock::deadline_ms;
 use crate::job::{Lease, LeaseRequest};
 
@@ -15,9 +15,12 @@ use crate::job::{Lease, LeaseRequest};
 const MAKE_READY: &str = "UPDATE jobs SET ready = 1, due_at = NULL WHERE due_at <= ?1";
 
 const FIRST_OF_QUEUE: &str = "SELECT seq, priority FROM jobs
-    WHERE ready = 1 AND queue = ?1 ORDER BY priority, seq LIMIT 1";
+    WHERE ready = 1 AND queue = ?1
+        AND NOT EXISTS (SELECT 1 FROM queues WHERE name = ?1 AND paused = 1)
+    ORDER BY priority, seq LIMIT 1";
 
-const ONLY: &str = "SELECT seq, queue FROM jobs WHERE id = ?1 AND ready = 1";
+const ONLY: &str = "SELECT seq, queue FROM jobs WHERE id = ?1 AND ready = 1
+    AND NOT EXISTS (SELECT 1 FROM queues WHERE name = queue AND paused = 1)";
 
 const TAKE: &str = "UPDATE jobs SET state = 'leased', ready = 0, due_at = ?2,
     fence = fence + 1, held = 1, worker = ?3 WHERE seq = ?1";
@@ -58,7 +61,7 @@ pub(super) fn lease(
     let taken = tx.prepare_cached(TAKEN)?.query_row([seq], |row| {
         let (fence, cancel_requested) = (unsigned(row.get(5)?), row.get(6)?);
         Ok(Taken {
-            job: StoredJob::from_row(row)?,
+            job: record::stored_job(row)?,
             fence,
             cancel_requested,
         })

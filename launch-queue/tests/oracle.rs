@@ -1,4 +1,6 @@
-//! Random calls: the queue in memory says what the queue on a file must do.
+//! Random calls: the queue in memory says what every other queue must do.
+
+mod common;
 
 use std::time::Duration;
 
@@ -8,7 +10,6 @@ use launch_queue::config::id::{JobId, QueueName};
 use launch_queue::config::outcome::{Outcome, Reason, Stage};
 use launch_queue::job::{EnqueueRequest, Hold, JobRecord, LeaseRequest, Priority, Report};
 use launch_queue::memory::MemoryQueue;
-use launch_queue::sqlite::{SqliteOptions, SqliteQueue};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -191,31 +192,85 @@ async fn view(queue: &dyn QueueAdmin) -> (String, Vec<JobRecord>, Vec<Option<Job
     (format!("{queues:?}"), listed, jobs)
 }
 
-async fn compare(calls: Vec<Call>) -> Result<(), TestCaseError> {
-    let home = tempfile::tempdir().expect("make a directory");
+/// A queue that reads its time from the clock, and what must outlive it.
+type Fresh<Q, Keep> = (Q, Keep);
+
+async fn compare<Q, Keep, Fut>(
+    calls: Vec<Call>,
+    fresh: impl Fn(ManualClock) -> Fut,
+) -> Result<(), TestCaseError>
+where
+    Q: QueueAdmin,
+    Fut: Future<Output = Fresh<Q, Keep>>,
+{
     let clock = ManualClock::at_ms(1_000_000);
     let memory = MemoryQueue::new().with_clock(clock.clone());
-    let options = SqliteOptions::default().with_clock(clock.clone());
-    let sqlite = SqliteQueue::open_with(home.path().join("q.db"), options).await;
-    let sqlite = sqlite.expect("open the queue");
+    let (tried, _keep) = fresh(clock.clone()).await;
     for call in calls {
         if let Call::Advance(by) = call {
             clock.advance(by);
         }
         let expected = make(&memory, call.clone()).await;
-        prop_assert_eq!(make(&sqlite, call.clone()).await, expected, "{:?}", call);
-        prop_assert_eq!(view(&sqlite).await, view(&memory).await, "after {:?}", call);
+        prop_assert_eq!(make(&tried, call.clone()).await, expected, "{:?}", call);
+        prop_assert_eq!(view(&tried).await, view(&memory).await, "after {:?}", call);
     }
-    sqlite.close().await;
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("start a runtime").block_on(future)
+}
 
-    #[test]
-    fn a_file_does_what_memory_does(calls in proptest::collection::vec(call(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        runtime.expect("start a runtime").block_on(compare(calls))?;
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use launch_queue::sqlite::{SqliteOptions, SqliteQueue};
+
+    use super::*;
+
+    async fn fresh(clock: ManualClock) -> Fresh<SqliteQueue, tempfile::TempDir> {
+        let home = tempfile::tempdir().expect("make a directory");
+        let options = SqliteOptions::default().with_clock(clock);
+        let queue = SqliteQueue::open_with(home.path().join("q.db"), options).await;
+        (queue.expect("open the queue"), home)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_file_does_what_memory_does(calls in proptest::collection::vec(call(), 1..60)) {
+            block_on(compare(calls, fresh))?;
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use launch_queue::postgres::PostgresQueue;
+
+    use super::*;
+
+    async fn fresh(clock: ManualClock) -> Fresh<PostgresQueue, ()> {
+        let server = common::server().expect("asked before");
+        let schema = common::fresh_schema();
+        (
+            server.open(&schema, Some(clock)).await.expect("connect"),
+            (),
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_database_does_what_memory_does(calls in proptest::collection::vec(call(), 1..60)) {
+            if common::server().is_none() {
+                return Ok(());
+            }
+            block_on(compare(calls, fresh))?;
+        }
     }
 }
