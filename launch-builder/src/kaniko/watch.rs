@@ -58,7 +58,7 @@ impl<'a> Watch<'a> {
             job,
             container,
             events,
-            log: Log::new(events),
+            log: Log::new(events, Vec::new()),
             follower: None,
             read: 0,
             is_log_complete: false,
