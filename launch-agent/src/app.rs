@@ -8,6 +8,7 @@ use launch_config::id::WorkerName;
 use launch_config::spec::Resource;
 use launch_queue::QueueAdmin;
 use launch_registry::Registry;
+use launch_registry::hosted::HostedRegistry;
 use launch_runner::Runner;
 
 use crate::contexts::Contexts;
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) queue: Arc<dyn QueueAdmin>,
     pub(crate) registry: Arc<dyn Registry>,
+    /// The same, with the clouds' credentials in view.
+    pub(crate) hosted: HostedRegistry,
     pub(crate) contexts: Contexts,
     pub(crate) flights: Flights,
     /// Who we are to the queue and to ourselves after a crash.
@@ -56,9 +59,11 @@ impl App {
         state
             .create()
             .map_err(|error| Failure::doing("no state directory", &error))?;
+        let hosted = HostedRegistry::builder().build()?;
         Ok(Self {
             queue: Self::open_queue(&settings).await?,
-            registry: Arc::new(launch_registry::oci::OciRegistry::builder().build()?),
+            registry: Arc::new(hosted.clone()),
+            hosted,
             contexts: Contexts::new(state.contexts()),
             flights: Flights::default(),
             worker: worker_name()?,

@@ -6,6 +6,7 @@ mod architecture;
 mod cli;
 mod containers;
 mod contexts;
+mod identity;
 mod jobs;
 mod policy;
 mod recovery;

@@ -14,6 +14,7 @@ use super::faults::{Dice, Fate, Faults};
 use super::http::{self, Answer, Body, Head, Stream};
 use super::locked;
 use super::routes::reset;
+use crate::oci::Network;
 
 /// A proxy on loopback that hands requests to a registry on this machine. Dropping it ends it.
 ///
@@ -51,7 +52,7 @@ impl FaultyProxy {
     pub async fn start(upstream: &str, faults: Faults) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(crate::oci::http::tls())
+            .tls_backend_preconfigured(crate::oci::http::tls(&Network::default()))
             .redirect(reqwest::redirect::Policy::none());
         let client = builder.no_proxy().build().map_err(io::Error::other)?;
         let state = Arc::new(State {

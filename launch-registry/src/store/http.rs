@@ -11,6 +11,7 @@ use object_store::client::{
 use reqwest::StatusCode;
 use url::Url;
 
+use super::options::StoreOptions;
 use super::refusal::{self, Answered, Refusal, Shared};
 use crate::oci::Timeouts;
 use crate::oci::http::HttpClients;
@@ -30,11 +31,11 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(retry: &RetryPolicy) -> Result<Self, reqwest::Error> {
-        let clients = HttpClients::new(&Timeouts::default())?;
+    pub(super) fn new(options: &StoreOptions) -> Result<Self, reqwest::Error> {
+        let clients = HttpClients::new(&Timeouts::default(), &options.network)?;
         Ok(Self {
             clients,
-            retry: retry.clone(),
+            retry: options.retry.clone(),
         })
     }
 
