@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use launch_builder::Builder;
+use launch_builder::plan::Plan;
 use launch_config::agent::BuilderKind;
 use launch_config::id::WorkerName;
+use launch_config::image::Digest;
 use launch_config::spec::Resource;
 use launch_queue::QueueAdmin;
 use launch_registry::Registry;
@@ -155,6 +157,18 @@ impl App {
         }
     }
 
+    /// The builder of a kind, with every step run anew.
+    pub(crate) fn builder_without_cache(
+        &self,
+        kind: BuilderKind,
+    ) -> Result<Arc<dyn Builder>, Failure> {
+        #[cfg(feature = "docker")]
+        if kind == BuilderKind::Docker {
+            return Ok(Arc::new(self.docker()?.builder.clone().without_cache()));
+        }
+        self.builder(kind)
+    }
+
     #[cfg(feature = "docker")]
     fn docker(&self) -> Result<&Docker, Failure> {
         self.docker.as_ref().map_err(Clone::clone)
@@ -184,23 +198,35 @@ impl App {
         Some("this program was built without the feature `docker`".to_owned())
     }
 
-    /// Whether the Docker Engine has a base image or can get it.
+    /// What a base image stands for with the Docker Engine; `None` if that cannot get it.
     #[cfg(feature = "docker")]
-    pub(crate) async fn has_base(&self, image: &str) -> bool {
-        match (self.docker(), image.parse()) {
-            (Ok(docker), Ok(image)) => docker.builder.base_available(&image).await.unwrap_or(false),
-            _ => false,
-        }
+    async fn base_digest(&self, image: &str) -> Option<Digest> {
+        let (docker, image) = (self.docker().ok()?, image.parse().ok()?);
+        docker.builder.base_digest(&image).await.ok().flatten()
     }
 
-    /// Whether the Docker Engine has a base image or can get it.
+    /// What a base image stands for.
     #[cfg(not(feature = "docker"))]
     #[expect(
         clippy::unused_async,
         reason = "the same signature with and without the feature"
     )]
-    pub(crate) async fn has_base(&self, _image: &str) -> bool {
-        false
+    async fn base_digest(&self, _image: &str) -> Option<Digest> {
+        None
+    }
+
+    /// The plan with what its bases stand for now, as far as an engine can tell: a base that
+    /// moved is another image, under another tag.
+    pub(crate) async fn with_bases(&self, mut plan: Plan) -> Plan {
+        if self.docker_missing().await.is_some() {
+            return plan;
+        }
+        for base in plan.bases.clone() {
+            if let Some(digest) = self.base_digest(&base.reference).await {
+                plan = plan.with_base_digest(&base.reference, digest);
+            }
+        }
+        plan
     }
 }
 

@@ -34,6 +34,25 @@ pub enum Error {
         /// What git said, without secrets, reduced to its useful lines.
         said: String,
     },
+    /// An artifact cannot be fetched, or is not what its manifest says.
+    #[error("artifact `{artifact}`: {what}")]
+    Artifact {
+        /// The artifact.
+        artifact: String,
+        /// What is wrong with it.
+        what: String,
+        /// Whether another try may succeed.
+        is_retryable: bool,
+        /// Why, if the store said so.
+        #[source]
+        source: Option<Source>,
+    },
+    /// The manifest of an artifact cannot be used.
+    #[error("the manifest of the artifact {0}")]
+    Manifest(String),
+    /// The patch of a job does not fit its source.
+    #[error("the job's patch cannot be applied")]
+    Patch(#[source] launch_config::job::patch::PatchError),
     /// A path of the spec leads out of the source, or is not there.
     #[error("{what} `{}` {why}", .path.display())]
     Path {
@@ -95,6 +114,24 @@ pub enum Error {
         #[source]
         source: Option<Source>,
     },
+    /// The builder's settings, or what was asked of it, could never work.
+    #[error("builder `{builder}`: {problem}")]
+    Settings {
+        /// The builder.
+        builder: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The store of build contexts did not do what it was asked to.
+    #[error("cannot {action} the context store {store}")]
+    Store {
+        /// The store.
+        store: String,
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: Source,
+    },
     /// The build failed.
     #[error("{builder} cannot build `{image}`: {said}")]
     Build {
@@ -119,16 +156,24 @@ impl Error {
     /// Whether trying the same call again may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Git { .. } | Self::Unavailable { .. } | Self::Changed(_) | Self::Io(_) => true,
+            Self::Artifact { is_retryable, .. } => *is_retryable,
+            Self::Git { .. }
+            | Self::Unavailable { .. }
+            | Self::Store { .. }
+            | Self::Changed(_)
+            | Self::Io(_) => true,
             Self::NotADirectory(_)
             | Self::NoGit(_)
             | Self::NoSuchReference { .. }
+            | Self::Manifest(_)
+            | Self::Patch(_)
             | Self::Path { .. }
             | Self::Ignore { .. }
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Archive { .. }
             | Self::Plan(_)
+            | Self::Settings { .. }
             | Self::Build { .. }
             | Self::NothingToBuildWith(_) => false,
         }
@@ -142,6 +187,8 @@ impl Error {
             Self::Git { .. } => {
                 Some("`git ls-remote URL` in the same environment shows the same error")
             }
+            Self::Settings { .. } => Some("see the block `builder` of the agent file"),
+            Self::Store { .. } => Some("see `build-context-store` and the credentials for it"),
             Self::Unavailable { .. } => Some("`launch-agent doctor` says what answers"),
             Self::NothingToBuildWith(_) => {
                 Some("use `--builder docker`, or `--resource local-process` which needs no image")
@@ -150,7 +197,10 @@ impl Error {
                 Some("the rules are Docker's: see `.dockerignore` in Docker's reference")
             }
             Self::Changed(_) => Some("nothing may write to the source meanwhile; ignore what does"),
+            Self::Artifact { .. } => Some("the artifact's page in W&B says whether it is there"),
             Self::NotADirectory(_)
+            | Self::Manifest(_)
+            | Self::Patch(_)
             | Self::Path { .. }
             | Self::Read { .. }
             | Self::Write { .. }

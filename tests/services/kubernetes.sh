@@ -111,6 +111,37 @@ patch_source() {
     sed -i 's/defaultSandboxOOMAdj int = -998/defaultSandboxOOMAdj int = 0/' \
         "$1/pkg/kubelet/dockershim/docker_sandbox.go"
     sed -i -E 's/(guaranteedOOMScoreAdj int += )-997/\10/' "$1/pkg/kubelet/qos/policy.go"
+    patch_map_iteration "$1/vendor/github.com/modern-go/reflect2"
+}
+
+# From Go 1.18 on the caller owns a map's iterator; a library that still takes it from
+# the runtime brings the API server down with it, sooner or later.
+patch_map_iteration() {
+    sed -i -e 's/^func mapiterinit(.*) \*hiter$/func mapiterinit(kind, table unsafe.Pointer, it *hiter)/' \
+        -e 's|// rest fields are ignored|rest iteratorRest|' "$1/unsafe_link.go"
+    sed -i 's/ mapiterinit(type2.rtype, / startedIterator(type2.rtype, /' "$1/unsafe_map.go"
+    cat >"$1/iterator.go" <<'GO'
+package reflect2
+
+import "unsafe"
+
+// The layout of the runtime's own iterator, so that the collector sees its pointers.
+type iteratorRest struct {
+	kind, table, buckets, bucket unsafe.Pointer
+	overflow, oldOverflow        *[]unsafe.Pointer
+	start                        uintptr
+	offset                       uint8
+	wrapped                      bool
+	b, i                         uint8
+	at, check                    uintptr
+}
+
+func startedIterator(kind, table unsafe.Pointer) *hiter {
+	it := new(hiter)
+	mapiterinit(kind, table, it)
+	return it
+}
+GO
 }
 
 # ---- the cluster -------------------------------------------------------------

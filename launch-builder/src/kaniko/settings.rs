@@ -1,0 +1,327 @@
+//! What an agent file and the environment say about builds with kaniko.
+
+use std::path::PathBuf;
+
+use launch_config::agent::{AgentConfig, EnvironmentKind, KanikoConfig};
+use launch_config::store::StoreUri;
+use serde_json::{Map, Value};
+
+use super::NAME;
+use crate::error::Error;
+
+/// The executor's image if the agent file names none: kaniko's own repository is archived,
+/// this one goes on with it.
+pub const DEFAULT_IMAGE: &str = "ghcr.io/osscontainertools/kaniko:v1.28.3";
+/// What the name of a Job begins with.
+pub const DEFAULT_JOB_NAME: &str = "wandb-launch-container-build";
+/// The namespace of builds of an agent that runs in no cluster.
+pub const DEFAULT_NAMESPACE: &str = "wandb";
+
+/// The variables that steer builds, as the agent's Helm chart sets them.
+const SERVICE_ACCOUNT: &str = "WANDB_LAUNCH_SERVICE_ACCOUNT_NAME";
+const CLAIM: &str = "WANDB_LAUNCH_KANIKO_PVC_NAME";
+const CLAIM_MOUNT: &str = "WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH";
+const AUTH_SECRET: &str = "WANDB_LAUNCH_KANIKO_AUTH_SECRET";
+const DEFAULT_CLAIM_MOUNT: &str = "/kaniko";
+
+/// What all Jobs of a builder have in common.
+///
+/// ```
+/// use launch_builder::kaniko::KanikoSettings;
+///
+/// let settings = KanikoSettings::new().with_namespace("builds").with_service_account("kaniko");
+/// assert_eq!(settings.job_name, "wandb-launch-container-build");
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KanikoSettings {
+    /// Where Jobs and their secrets are made.
+    pub namespace: String,
+    /// Whom the build's pod acts for.
+    pub service_account: String,
+    /// The executor's image.
+    pub image: String,
+    /// What the name of a Job begins with.
+    pub job_name: String,
+    /// A secret with a cloud's credentials, and the key they are under.
+    pub cloud_secret: Option<(String, String)>,
+    /// A secret of type `kubernetes.io/dockerconfigjson` with the logins of the build.
+    pub docker_config_secret: Option<String>,
+    /// Whether the context is in an Azure container, whose key the pod needs.
+    pub is_azure: bool,
+    /// What is laid under every Job (`kaniko-config`).
+    pub config: Map<String, Value>,
+}
+
+impl Default for KanikoSettings {
+    fn default() -> Self {
+        Self {
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+            service_account: "default".to_owned(),
+            image: DEFAULT_IMAGE.to_owned(),
+            job_name: DEFAULT_JOB_NAME.to_owned(),
+            cloud_secret: None,
+            docker_config_secret: None,
+            is_azure: false,
+            config: Map::new(),
+        }
+    }
+}
+
+impl KanikoSettings {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads an agent file, and the variables of [`Surroundings`].
+    ///
+    /// # Errors
+    /// [`Error::Settings`] with the first thing that could not work: a secret without its
+    /// key, a `kaniko-config` that is no Job.
+    pub fn read(config: &AgentConfig, surroundings: &Surroundings) -> Result<Self, Error> {
+        let kaniko = &config.builder.kaniko;
+        let defaults = Self::default();
+        let own = |setting: &Option<String>, default| setting.clone().unwrap_or(default);
+        let fragment = fragment(kaniko)?;
+        Ok(Self {
+            namespace: namespace(&fragment, surroundings)?,
+            service_account: own(&surroundings.service_account, defaults.service_account),
+            image: own(&kaniko.kaniko_image, defaults.image),
+            job_name: own(&kaniko.build_job_name, defaults.job_name),
+            cloud_secret: cloud_secret(kaniko)?,
+            docker_config_secret: surroundings.docker_config_secret.clone(),
+            is_azure: config.environment.kind == Some(EnvironmentKind::Azure),
+            config: fragment,
+        })
+    }
+
+    /// Makes Jobs in another namespace.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Lets the pods act for another service account.
+    #[must_use]
+    pub fn with_service_account(mut self, name: impl Into<String>) -> Self {
+        self.service_account = name.into();
+        self
+    }
+
+    /// Uses another executor.
+    #[must_use]
+    pub fn with_image(mut self, image: impl Into<String>) -> Self {
+        self.image = image.into();
+        self
+    }
+
+    /// Lays a fragment under every Job, as `kaniko-config` does.
+    #[must_use]
+    pub fn with_config(mut self, config: Map<String, Value>) -> Self {
+        self.config = config;
+        self
+    }
+}
+
+/// What the process finds around itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Surroundings {
+    /// The namespace the process runs in; `None` outside a cluster.
+    pub namespace: Option<String>,
+    /// `WANDB_LAUNCH_SERVICE_ACCOUNT_NAME`.
+    pub service_account: Option<String>,
+    /// `WANDB_LAUNCH_KANIKO_AUTH_SECRET`.
+    pub docker_config_secret: Option<String>,
+    /// `WANDB_LAUNCH_KANIKO_PVC_NAME`, and where that volume is mounted here
+    /// (`WANDB_LAUNCH_KANIKO_PVC_MOUNT_PATH`, `/kaniko` if not set).
+    pub volume: Option<(String, PathBuf)>,
+}
+
+impl Surroundings {
+    /// Reads variables, and the namespace a pod of the cluster finds on its disk.
+    pub fn read(variable: impl Fn(&str) -> Option<String>, namespace: Option<String>) -> Self {
+        let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let mount = filled(CLAIM_MOUNT).unwrap_or_else(|| DEFAULT_CLAIM_MOUNT.to_owned());
+        let mount = PathBuf::from(mount.trim_end_matches('/'));
+        let namespace = namespace.map(|text| text.trim().to_owned());
+        Self {
+            namespace: namespace.filter(|text| !text.is_empty()),
+            service_account: variable(SERVICE_ACCOUNT),
+            docker_config_secret: filled(AUTH_SECRET),
+            volume: filled(CLAIM).map(|claim| (claim, mount)),
+        }
+    }
+}
+
+/// Where an agent file puts contexts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContextPlace {
+    /// In an object store.
+    Store(StoreUri),
+    /// In a volume: its claim, and where it is mounted here.
+    Volume(String, PathBuf),
+}
+
+impl ContextPlace {
+    /// Reads the agent file. A volume goes before a store.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] if there is neither, or if the store is of another cloud than
+    /// the environment, whose credentials write to it.
+    pub fn read(config: &AgentConfig, surroundings: &Surroundings) -> Result<Self, Error> {
+        let store = store(config)?;
+        if let Some((claim, mount)) = &surroundings.volume {
+            return Ok(Self::Volume(claim.clone(), mount.clone()));
+        }
+        store.map(Self::Store).ok_or_else(|| {
+            settings("contexts have nowhere to go: `build-context-store` is missing, and no volume is shared")
+        })
+    }
+}
+
+fn store(config: &AgentConfig) -> Result<Option<StoreUri>, Error> {
+    let Some(text) = &config.builder.kaniko.build_context_store else {
+        return Ok(None);
+    };
+    let store: StoreUri = text
+        .parse()
+        .map_err(|error| settings(format!("`build-context-store`: {error}")))?;
+    let (cloud, name) = match store {
+        StoreUri::S3 { .. } => (EnvironmentKind::Aws, "aws"),
+        StoreUri::Gcs { .. } => (EnvironmentKind::Gcp, "gcp"),
+        _ => (EnvironmentKind::Azure, "azure"),
+    };
+    if config.environment.kind == Some(cloud) {
+        return Ok(Some(store));
+    }
+    Err(settings(format!(
+        "`{store}` needs an `environment` of type `{name}`, whose credentials write to it"
+    )))
+}
+
+/// `kaniko-config`, as far as its shape goes.
+fn fragment(kaniko: &KanikoConfig) -> Result<Map<String, Value>, Error> {
+    match &kaniko.kaniko_config {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map.clone()),
+        Some(_) => Err(settings("`kaniko-config` is not a mapping")),
+    }
+}
+
+/// The namespace of the fragment, of the process, or the usual one.
+fn namespace(fragment: &Map<String, Value>, around: &Surroundings) -> Result<String, Error> {
+    let given = fragment
+        .get("metadata")
+        .and_then(|map| map.get("namespace"));
+    match given {
+        None | Some(Value::Null) => {
+            let own = around.namespace.clone();
+            Ok(own.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()))
+        }
+        Some(Value::String(name)) if !name.is_empty() => Ok(name.clone()),
+        Some(_) => Err(settings("`kaniko-config.metadata.namespace` is not a name")),
+    }
+}
+
+fn cloud_secret(kaniko: &KanikoConfig) -> Result<Option<(String, String)>, Error> {
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (filled(&kaniko.secret_name), filled(&kaniko.secret_key)) {
+        (Some(name), Some(key)) => Ok(Some((name, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(settings("`secret-name` means nothing without `secret-key`")),
+        (None, Some(_)) => Err(settings("`secret-key` means nothing without `secret-name`")),
+    }
+}
+
+pub(super) fn settings(problem: impl Into<String>) -> Error {
+    Error::Settings {
+        builder: NAME,
+        problem: problem.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use launch_config::load::agent_text;
+
+    use super::*;
+
+    const AWS: &str = "environment: {type: aws, region: us-east-1}\n";
+
+    fn file(text: &str) -> AgentConfig {
+        agent_text("f", text).unwrap().value
+    }
+
+    fn around(variables: &[(&str, &str)]) -> Surroundings {
+        let found = |name: &str| {
+            let pair = variables.iter().find(|(key, _)| *key == name);
+            pair.map(|(_, value)| (*value).to_owned())
+        };
+        Surroundings::read(found, None)
+    }
+
+    #[test]
+    fn a_file_and_its_surroundings_make_settings() {
+        let text = "builder: {type: kaniko, secret-name: s, secret-key: k, kaniko-image: x:1}";
+        let variables = [(SERVICE_ACCOUNT, "builder"), (AUTH_SECRET, "logins")];
+        let read = KanikoSettings::read(&file(text), &around(&variables)).unwrap();
+        assert_eq!(read.namespace, "wandb");
+        assert_eq!(read.service_account, "builder");
+        assert_eq!(read.image, "x:1");
+        assert_eq!(read.docker_config_secret.as_deref(), Some("logins"));
+        assert_eq!(read.cloud_secret, Some(("s".to_owned(), "k".to_owned())));
+        let text = "builder: {kaniko-config: {metadata: {namespace: builds}}}";
+        let inside = Surroundings::read(|_| None, Some("agents\n".to_owned()));
+        assert_eq!(inside.namespace.as_deref(), Some("agents"));
+        let read = KanikoSettings::read(&file(text), &inside).unwrap();
+        assert_eq!(read.namespace, "builds");
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused() {
+        for (text, word) in [
+            ("builder: {secret-key: k}", "without `secret-name`"),
+            (
+                "builder: {secret-name: k, secret-key: ''}",
+                "without `secret-key`",
+            ),
+            ("builder: {kaniko-config: [1]}", "not a mapping"),
+            (
+                "builder: {kaniko-config: {metadata: {namespace: 1}}}",
+                "not a name",
+            ),
+        ] {
+            let error = KanikoSettings::read(&file(text), &around(&[])).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn contexts_go_to_a_store_of_the_environment_or_to_a_volume() {
+        let place = |text: &str, around| ContextPlace::read(&file(text), &around);
+        let s3 = format!("{AWS}builder: {{build-context-store: 's3://b/p/'}}");
+        let found = place(&s3, around(&[])).unwrap();
+        assert_eq!(found, ContextPlace::Store("s3://b/p".parse().unwrap()));
+        let volume = [(CLAIM, "claim"), (CLAIM_MOUNT, "/mnt/x//")];
+        let expected = ContextPlace::Volume("claim".to_owned(), PathBuf::from("/mnt/x"));
+        assert_eq!(place(&s3, around(&volume)).unwrap(), expected);
+        assert_eq!(place("{}", around(&volume)).unwrap(), expected);
+        let usual = place("{}", around(&[(CLAIM, "c")])).unwrap();
+        assert_eq!(
+            usual,
+            ContextPlace::Volume("c".to_owned(), "/kaniko".into())
+        );
+        for text in [
+            AWS.to_owned(),
+            "builder: {build-context-store: 's3://b/p'}".to_owned(),
+            format!("{AWS}builder: {{build-context-store: 'gs://b'}}"),
+        ] {
+            let error = place(&text, around(&[])).unwrap_err();
+            assert!(error.to_string().contains("store") || error.to_string().contains("gs://b"));
+        }
+    }
+}

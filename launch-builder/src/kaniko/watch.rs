@@ -1,0 +1,305 @@
+//! From a Job that runs to its end, with its log on the way.
+//!
+//! The Job's status is asked for in short intervals, and its pod's log is followed: the end
+//! of the log shortens the interval. So nothing is lost with a watch that broke off, and the
+//! rights suffice that agents have had for their builds since long.
+
+use std::time::Duration;
+
+use futures_util::{AsyncBufRead, AsyncBufReadExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use launch_config::image::Digest;
+use tokio::time::Instant;
+
+use super::cluster::{Cluster, failed, is_transient};
+use super::state::{self, JobState, job_state};
+use crate::error::Error;
+use crate::event::{Event, Events};
+use crate::log::Log;
+
+/// Between two questions for the Job's status.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// After the log's end the Job's is a matter of moments.
+const MOMENT: Duration = Duration::from_millis(300);
+/// What is left of the log when the Job has ended may take so long.
+const REST: Duration = Duration::from_secs(15);
+
+/// How a build ended.
+pub(super) enum Ended {
+    /// It pushed an image; the digest, if its pod told it.
+    Pushed(Option<Digest>),
+    /// It failed: a sentence, and the last lines of its log.
+    Failed(String, Vec<String>),
+}
+
+pub(super) struct Watch<'a> {
+    cluster: &'a Cluster,
+    job: &'a str,
+    container: &'a str,
+    events: &'a Events,
+    log: Log<'a>,
+    follower: Option<Follower>,
+    /// Bytes of the log we have.
+    read: u64,
+    is_log_complete: bool,
+    obstacle: Option<String>,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        job: &'a str,
+        container: &'a str,
+        events: &'a Events,
+    ) -> Self {
+        Self {
+            cluster,
+            job,
+            container,
+            events,
+            log: Log::new(events),
+            follower: None,
+            read: 0,
+            is_log_complete: false,
+            obstacle: None,
+        }
+    }
+
+    /// Waits for the Job's end.
+    pub(super) async fn end(mut self, limit: Duration) -> Result<Ended, Error> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.cluster.job(self.job).await {
+                Ok(Some(job)) => match job_state(&job) {
+                    JobState::Running => {}
+                    ended => return self.ended(ended).await,
+                },
+                Ok(None) => {
+                    let said = format!("Job `{}` was deleted", self.job);
+                    return Ok(self.failed(said));
+                }
+                Err(error) => self.tolerate(error)?,
+            }
+            if Instant::now() >= deadline {
+                let waits = self.obstacle.take().map(|text| format!(" ({text})"));
+                let said = format!(
+                    "no end after {} s{}",
+                    limit.as_secs(),
+                    waits.unwrap_or_default()
+                );
+                return Ok(self.failed(said));
+            }
+            self.look_for_log().await?;
+            self.follow(Instant::now() + INTERVAL).await;
+        }
+    }
+
+    /// What is wrong for a moment only is worth a word.
+    fn tolerate(&self, error: kube::Error) -> Result<(), Error> {
+        if !is_transient(&error) {
+            return Err(failed(error));
+        }
+        tracing::warn!(job = self.job, %error, "cannot ask for the build's state yet");
+        Ok(())
+    }
+
+    /// Opens the log when there is one, and says what the pod waits for.
+    async fn look_for_log(&mut self) -> Result<(), Error> {
+        if self.follower.is_some() || self.is_log_complete {
+            return Ok(());
+        }
+        let pod = match self.cluster.pod(self.job).await {
+            Ok(Some(pod)) => pod,
+            Ok(None) => return Ok(()),
+            // Who may not see pods gets no log; the build does not depend on it.
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
+            Err(error) => return self.tolerate(error),
+        };
+        if state::has_begun(&pod, self.container) {
+            self.open_log(&pod, true).await;
+        } else if let Some(obstacle) = state::obstacle(&pod, self.container) {
+            if self.obstacle.as_ref() != Some(&obstacle) {
+                self.events
+                    .say(Event::Warning(format!("the build waits: {obstacle}")));
+            }
+            self.obstacle = Some(obstacle);
+        }
+        Ok(())
+    }
+
+    async fn open_log(&mut self, pod: &Pod, follow: bool) {
+        match self
+            .cluster
+            .log(&pod.name_any(), self.container, follow)
+            .await
+        {
+            Ok(stream) => self.follower = Some(Follower::new(stream, self.read)),
+            Err(error) => {
+                tracing::warn!(job = self.job, %error, "cannot read the build's log");
+            }
+        }
+    }
+
+    /// Reads the log until a point in time, or shortly after its end.
+    async fn follow(&mut self, until: Instant) {
+        loop {
+            let Some(follower) = &mut self.follower else {
+                return tokio::time::sleep_until(until).await;
+            };
+            let piece = tokio::select! {
+                piece = follower.next() => piece,
+                () = tokio::time::sleep_until(until) => return,
+            };
+            match piece {
+                Some(Ok(text)) => {
+                    self.read = follower.position;
+                    self.log.take(&text);
+                }
+                ended => {
+                    self.is_log_complete = ended.is_none();
+                    self.follower = None;
+                    return tokio::time::sleep(MOMENT).await;
+                }
+            }
+        }
+    }
+
+    /// The rest of the log, and the pod's last word.
+    async fn ended(mut self, state: JobState) -> Result<Ended, Error> {
+        let pod = match self.cluster.pod(self.job).await {
+            Ok(pod) => pod,
+            Err(error) => {
+                tracing::warn!(job = self.job, %error, "cannot see the build's pod");
+                None
+            }
+        };
+        if let Some(pod) = &pod
+            && self.follower.is_none()
+            && !self.is_log_complete
+        {
+            self.open_log(pod, false).await;
+        }
+        self.drain().await;
+        let pod = pod.as_ref();
+        if state == JobState::Succeeded {
+            return Ok(Ended::Pushed(
+                pod.and_then(|pod| state::digest(pod, self.container)),
+            ));
+        }
+        let ending = pod.and_then(|pod| state::ending(pod, self.container));
+        let gone = || format!("Job `{}` failed, and its pod is gone", self.job);
+        let ending = ending.unwrap_or_else(gone);
+        Ok(self.failed(ending))
+    }
+
+    async fn drain(&mut self) {
+        let end = Instant::now() + REST;
+        while let Some(follower) = &mut self.follower {
+            match tokio::time::timeout_at(end, follower.next()).await {
+                Ok(Some(Ok(text))) => self.log.take(&text),
+                _ => self.follower = None,
+            }
+        }
+    }
+
+    fn failed(self, ending: String) -> Ended {
+        let tail = self.log.into_tail();
+        // The executor's own last line names the step; the exit code alone says nothing.
+        let last = tail
+            .last()
+            .filter(|line| line.to_lowercase().contains("error"));
+        let said = match last {
+            Some(line) => format!("{} ({ending})", line.chars().take(500).collect::<String>()),
+            None => ending,
+        };
+        Ended::Failed(said, tail)
+    }
+}
+
+type Stream = std::pin::Pin<Box<dyn AsyncBufRead + Send>>;
+
+/// A log's bytes as texts, from a position on.
+struct Follower {
+    stream: Stream,
+    /// Bytes to leave out, because we had them from a stream that broke off.
+    skip: u64,
+    /// Bytes read and left out so far.
+    position: u64,
+    /// The begin of a character whose end is still to come.
+    partial: Vec<u8>,
+}
+
+impl Follower {
+    fn new(stream: impl AsyncBufRead + Send + 'static, skip: u64) -> Self {
+        Self {
+            stream: Box::pin(stream),
+            skip,
+            position: 0,
+            partial: Vec::new(),
+        }
+    }
+
+    /// The next piece; `None` at the end. Dropping the future loses nothing.
+    async fn next(&mut self) -> Option<std::io::Result<String>> {
+        loop {
+            let bytes = match self.stream.fill_buf().await {
+                Ok([]) => return None,
+                Ok(bytes) => bytes,
+                Err(error) => return Some(Err(error)),
+            };
+            let length = bytes.len();
+            let old =
+                usize::try_from(self.skip - self.position.min(self.skip)).unwrap_or(usize::MAX);
+            self.partial.extend_from_slice(&bytes[old.min(length)..]);
+            self.position += length as u64;
+            self.stream.consume_unpin(length);
+            if !self.partial.is_empty() {
+                return Some(Ok(self.text()));
+            }
+        }
+    }
+
+    /// The whole characters so far; what is none is shown as such.
+    fn text(&mut self) -> String {
+        let valid = match std::str::from_utf8(&self.partial) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.partial.len(),
+        };
+        let rest = self.partial.split_off(valid);
+        let whole = std::mem::replace(&mut self.partial, rest);
+        String::from_utf8_lossy(&whole).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{self, TryStreamExt as _};
+
+    use super::*;
+
+    async fn texts(pieces: &[&[u8]], skip: u64) -> String {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(piece.to_vec())).collect();
+        let mut follower = Follower::new(stream::iter(pieces).into_async_read(), skip);
+        let mut all = String::new();
+        while let Some(text) = follower.next().await {
+            all += &text.unwrap();
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn a_log_is_text_wherever_it_is_cut() {
+        assert_eq!(
+            texts(&[b"caf\xc3", b"\xa9 au", b" lait\n"], 0).await,
+            "café au lait\n"
+        );
+        assert_eq!(texts(&[b"a\xffb"], 0).await, "a\u{fffd}b");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_broke_off_goes_on_where_it_stood() {
+        assert_eq!(texts(&[b"one\n", b"two\nth", b"ree\n"], 8).await, "three\n");
+        assert_eq!(texts(&[b"one\n"], 4).await, "");
+    }
+}
