@@ -101,18 +101,20 @@ round() {
     local tool=$1 before daemons=() COMMAND=()
     start_registry
     command_of "$tool" base
-    "${COMMAND[@]}" >>"$SCRATCH/$tool.log" 2>&1
+    "${COMMAND[@]}" >>"$SCRATCH/$tool.log" 2>&1 || broken "$tool"
     before=$(wc -l <"$SCRATCH/access.log")
     command_of "$tool" v1
     if [ "$tool" = docker ]; then daemons=(--daemon "$DOCKERD"); fi
     sync
     local figures
-    figures=$(python3 "$HERE/measure.py" "${daemons[@]}" -- "${COMMAND[@]}" 2>>"$SCRATCH/$tool.log")
+    figures=$(python3 "$HERE/measure.py" "${daemons[@]}" -- "${COMMAND[@]}" 2>>"$SCRATCH/$tool.log") || broken "$tool"
     sleep 0.2
     echo "$tool $figures $(($(wc -l <"$SCRATCH/access.log") - before))" | tee -a "$SCRATCH/results" >&2
     verify
     stop_registry
 }
+
+broken() { say "$1 failed: $(tail -n 5 "$SCRATCH/$1.log")"; exit 1; }
 
 # What arrived is the image: skopeo reads its manifest, and the registry has every layer.
 verify() {
