@@ -10,9 +10,13 @@
 //! use launch_registry::store::{self, Credential, ContextStore as _, StoreOptions};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let uri = "s3://contexts/team".parse()?;
+//! // As the cloud's own tools would on this machine; or with what a program was given:
+//! let found = StoreOptions::found(&uri).await?;
 //! let keys = Credential::aws("AKIAEXAMPLE", Secret::new("from a vault"));
-//! let options = StoreOptions::new(Arc::new(keys)).with_region("eu-central-1");
-//! let store = store::open(&"s3://contexts/team".parse()?, options).await?;
+//! let given = StoreOptions::new(Arc::new(keys)).with_region("eu-central-1");
+//! # let _ = given;
+//! let store = store::open(&uri, found).await?;
 //! store.check().await?;
 //! let address = store.put("job-1.tar.gz", "context.tar.gz".as_ref()).await?;
 //! assert_eq!(address.to_string(), "s3://contexts/team/job-1.tar.gz");
@@ -24,6 +28,7 @@
 #[cfg(feature = "blob")]
 mod blob;
 mod bridge;
+mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credential;

@@ -5,6 +5,8 @@
 #
 #   tests/bench/push.sh [ROUNDS [LAYERS [MEBIBYTES]]]      3 rounds of 20 layers of 100 MiB
 #
+# LAUNCH_BENCH_PUSH names the example `push` if it is built already; else it is built.
+#
 # Each push goes to a registry of its own, whose storage is empty but for the half that the
 # same tool pushed before, and whose log has the requests. Docker runs as a daemon of its own
 # and compresses layers as it pushes, since it keeps them unpacked.
@@ -13,6 +15,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly ROOT HERE=$ROOT/tests/bench
 readonly ROUNDS=${1:-3} LAYERS=${2:-20} MEBIBYTES=${3:-100}
+readonly PUSH=${LAUNCH_BENCH_PUSH:-$ROOT/target/release/examples/push}
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/launch-bench-push.XXXXXX")
 readonly SCRATCH LAYOUT=$SCRATCH/layout ENGINE=unix://$SCRATCH/docker.sock
 REGISTRY='' PORT='' DOCKERD=''
@@ -85,7 +88,7 @@ start_docker() {
 command_of() {
     local image=127.0.0.1:$PORT/bench:$2
     case $1 in
-        launch) COMMAND=("$ROOT/target/release/examples/push" "$LAYOUT" "$image") ;;
+        launch) COMMAND=("$PUSH" "$LAYOUT" "$image") ;;
         skopeo) COMMAND=(skopeo copy --dest-tls-verify=false "oci:$LAYOUT:$2" "docker://$image") ;;
         docker)
             docker -H "$ENGINE" tag "bench:$2" "$image"
@@ -98,18 +101,20 @@ round() {
     local tool=$1 before daemons=() COMMAND=()
     start_registry
     command_of "$tool" base
-    "${COMMAND[@]}" >>"$SCRATCH/$tool.log" 2>&1
+    "${COMMAND[@]}" >>"$SCRATCH/$tool.log" 2>&1 || broken "$tool"
     before=$(wc -l <"$SCRATCH/access.log")
     command_of "$tool" v1
     if [ "$tool" = docker ]; then daemons=(--daemon "$DOCKERD"); fi
     sync
     local figures
-    figures=$(python3 "$HERE/measure.py" "${daemons[@]}" -- "${COMMAND[@]}" 2>>"$SCRATCH/$tool.log")
+    figures=$(python3 "$HERE/measure.py" "${daemons[@]}" -- "${COMMAND[@]}" 2>>"$SCRATCH/$tool.log") || broken "$tool"
     sleep 0.2
     echo "$tool $figures $(($(wc -l <"$SCRATCH/access.log") - before))" | tee -a "$SCRATCH/results" >&2
     verify
     stop_registry
 }
+
+broken() { say "$1 failed: $(tail -n 5 "$SCRATCH/$1.log")"; exit 1; }
 
 # What arrived is the image: skopeo reads its manifest, and the registry has every layer.
 verify() {
@@ -139,7 +144,9 @@ PYTHON
 main() {
     trap clean_up EXIT
     trap 'exit 130' INT TERM
-    cargo build --manifest-path "$ROOT/Cargo.toml" --release -q -p launch-registry --example push
+    if [ -z "${LAUNCH_BENCH_PUSH:-}" ]; then
+        cargo build --manifest-path "$ROOT/Cargo.toml" --release -q -p launch-registry --example push
+    fi
     say "writing an image of $LAYERS layers of $MEBIBYTES MiB"
     python3 "$HERE/layout.py" "$LAYOUT" "$LAYERS" "$MEBIBYTES"
     start_docker

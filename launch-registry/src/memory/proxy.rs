@@ -14,7 +14,7 @@ use super::faults::{Dice, Fate, Faults};
 use super::http::{self, Answer, Body, Head, Stream};
 use super::locked;
 use super::routes::reset;
-use crate::oci::network::Network;
+use crate::oci::Network;
 
 /// A proxy on loopback that hands requests to a registry on this machine. Dropping it ends it.
 ///

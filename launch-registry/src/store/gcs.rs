@@ -29,7 +29,7 @@ pub(super) fn open(
 ) -> Result<Arc<dyn ContextStore>, StoreError> {
     let prefix = object::prefix(uri, key)?;
     options.refuse_clear_text(uri)?;
-    let connector = Connector::new(&options.retry).map_err(|error| object::config(uri, &error))?;
+    let connector = Connector::new(&options).map_err(|error| object::config(uri, &error))?;
     let bridge = Bridge::new(options.credentials, token);
     let in_use = bridge.in_use();
     let mut builder = GoogleCloudStorageBuilder::new()

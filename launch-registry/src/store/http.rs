@@ -11,10 +11,10 @@ use object_store::client::{
 use reqwest::StatusCode;
 use url::Url;
 
+use super::options::StoreOptions;
 use super::refusal::{self, Answered, Refusal, Shared};
 use crate::oci::Timeouts;
 use crate::oci::http::HttpClients;
-use crate::oci::network::Network;
 use crate::oci::retry::{self, Pace, RetryPolicy};
 use crate::oci::trust;
 
@@ -31,11 +31,11 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(retry: &RetryPolicy) -> Result<Self, reqwest::Error> {
-        let clients = HttpClients::new(&Timeouts::default(), &Network::default())?;
+    pub(super) fn new(options: &StoreOptions) -> Result<Self, reqwest::Error> {
+        let clients = HttpClients::new(&Timeouts::default(), &options.network)?;
         Ok(Self {
             clients,
-            retry: retry.clone(),
+            retry: options.retry.clone(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::credential::CredentialSource;
-use crate::oci::RetryPolicy;
+use crate::oci::{Network, RetryPolicy};
 
 /// How a store is reached, and as whom.
 #[derive(Debug, Clone)]
@@ -14,6 +14,7 @@ pub struct StoreOptions {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<Url>,
     pub(super) retry: RetryPolicy,
+    pub(super) network: Network,
 }
 
 impl StoreOptions {
@@ -25,6 +26,7 @@ impl StoreOptions {
             region,
             endpoint,
             retry: RetryPolicy::default(),
+            network: Network::default(),
         }
     }
 
@@ -47,6 +49,12 @@ impl StoreOptions {
             endpoint: Some(endpoint),
             ..self
         }
+    }
+
+    /// Authorities to trust and addresses to use beside the system's.
+    #[must_use]
+    pub fn with_network(self, network: Network) -> Self {
+        Self { network, ..self }
     }
 
     /// How failed requests are tried again.

@@ -42,7 +42,7 @@ pub(super) async fn open(
     options: StoreOptions,
 ) -> Result<Arc<dyn ContextStore>, StoreError> {
     let prefix = object::prefix(uri, key)?;
-    let connector = Connector::new(&options.retry).map_err(|error| object::config(uri, &error))?;
+    let connector = Connector::new(&options).map_err(|error| object::config(uri, &error))?;
     let region = region(&connector, &options, bucket).await;
     let bridge = Bridge::new(options.credentials, key_of_aws);
     let in_use = bridge.in_use();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use launch_registry::aws::{AwsCredentials, AwsKeys};
 use launch_registry::config::secret::Secret;
 use launch_registry::oci::RetryPolicy;
 use launch_registry::store::{
@@ -183,6 +184,23 @@ async fn tokens_are_shown_to_the_store() {
         );
         assert!(seen.iter().any(|seen| seen.body == b"content"), "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn the_clouds_credentials_are_sources() {
+    let server = FakeStore::start(|_| (200, "ETag: \"e\"\r\n", "")).await;
+    let keys = AwsKeys::new("AKIAFOUND", Secret::new("planted-key"));
+    let keys = keys.with_session_token(Secret::new("session-of-a-role"));
+    let options = StoreOptions::new(Arc::new(AwsCredentials::of_keys(&keys)))
+        .with_endpoint(server.url.parse().unwrap());
+    let store = store::open(&"s3://b".parse().unwrap(), options)
+        .await
+        .unwrap();
+    store.check().await.unwrap();
+    let seen = server.seen();
+    let put = seen.iter().find(|seen| seen.method == "PUT").unwrap();
+    assert!(put.head.contains("Credential=AKIAFOUND/"), "{}", put.head);
+    assert!(put.head.contains("session-of-a-role"), "{}", put.head);
 }
 
 #[tokio::test]
