@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use launch_builder::Builder;
-use launch_config::agent::BuilderKind;
+use launch_config::agent::{BackendKind, BuilderKind};
 use launch_config::id::WorkerName;
 use launch_config::spec::Resource;
 use launch_queue::QueueAdmin;
@@ -73,6 +73,7 @@ impl App {
     /// Opens the queue alone: all that `submit` and `queue` need.
     #[cfg(feature = "sqlite")]
     pub(crate) async fn open_queue(settings: &Settings) -> Result<Arc<dyn QueueAdmin>, Failure> {
+        settings.require(BackendKind::Sqlite)?;
         settings.state.create()?;
         let path = settings
             .config

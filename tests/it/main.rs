@@ -4,8 +4,10 @@
 
 mod architecture;
 mod cli;
+mod config;
 mod containers;
 mod contexts;
 mod jobs;
 mod policy;
 mod recovery;
+mod schema;
