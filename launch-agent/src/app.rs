@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use launch_builder::Builder;
 use launch_builder::plan::Plan;
-use launch_config::agent::BuilderKind;
+use launch_config::agent::{BackendKind, BuilderKind};
 use launch_config::id::WorkerName;
 use launch_config::image::Digest;
 use launch_config::spec::Resource;
@@ -80,6 +80,7 @@ impl App {
     /// Opens the queue alone: all that `submit` and `queue` need.
     #[cfg(feature = "sqlite")]
     pub(crate) async fn open_queue(settings: &Settings) -> Result<Arc<dyn QueueAdmin>, Failure> {
+        settings.require(BackendKind::Sqlite)?;
         settings.state.create()?;
         let path = settings
             .config

@@ -12,6 +12,7 @@ mod clock;
 mod commands;
 mod console;
 mod contexts;
+mod credential;
 pub mod exit;
 mod failure;
 mod flights;

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use launch_config::agent::{AgentConfig, BuilderKind, DEFAULT_QUEUE};
+use launch_config::agent::variables::Variables;
+use launch_config::agent::{
+    AgentConfig, BackendKind, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved,
+};
 use launch_config::id::QueueName;
-use launch_config::load::{self, Checked};
+use launch_config::load::{self, Checked, LoadError, Problem, ProblemKind, Report};
 
+use crate::credential;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::state::StateDir;
-
-/// The user or team, from the environment.
-pub(crate) const ENTITY: &str = "WANDB_ENTITY";
-/// How many jobs at once, from the environment.
-pub(crate) const MAX_JOBS: &str = "WANDB_LAUNCH_MAX_JOBS";
 
 /// Everything resolved.
 #[derive(Debug, Clone)]
@@ -24,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) file: Option<PathBuf>,
     /// `--builder`, over the file's.
     pub(crate) builder: Option<BuilderKind>,
+    /// Whether a key or an address of W&B is configured.
+    has_wandb: bool,
 }
 
 /// Reads one variable of the environment; tests pass a map.
@@ -34,25 +35,29 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 impl Settings {
     /// Resolves the flags that every command has, and the agent file.
     pub(crate) fn resolve(global: &Global, file: Option<&Path>) -> Result<Self, Failure> {
-        let (file, checked) = read_file(file, variable)?;
-        for line in checked
-            .warnings
-            .problems
-            .iter()
-            .map(|_| &checked.warnings)
-            .take(1)
-        {
-            tracing::warn!("{line}");
-        }
+        Self::resolve_with(global, file, &Flags::new())
+    }
+
+    /// Resolves also the flags of an agent.
+    pub(crate) fn resolve_with(
+        global: &Global,
+        file: Option<&Path>,
+        flags: &Flags,
+    ) -> Result<Self, Failure> {
+        let read = read(file, flags, variable)?;
+        warn(read.checked.warnings);
+        let config = read.checked.value.config;
         let state = StateDir::locate(global.state_dir.as_deref(), variable).ok_or_else(|| {
             Failure::usage("no state directory: HOME is not set")
                 .with_hint("give `--state-dir DIR`")
         })?;
-        let config = from_environment(checked.value, variable)?;
+        let variables = Variables::read(variable)?;
+        let key = credential::api_key(&variables, variable);
         Ok(Self {
-            state,
+            state: state.with_agents(config.journal.path.clone()),
+            has_wandb: variables.base_url.is_some() || key.is_ok_and(|key| key.is_some()),
             config,
-            file,
+            file: read.file,
             builder: None,
         })
     }
@@ -69,6 +74,28 @@ impl Settings {
     pub(crate) fn builder(&self) -> Option<BuilderKind> {
         self.builder.or(self.config.builder.kind)
     }
+
+    /// Refuses a backend that this program does not have.
+    pub(crate) fn require(&self, there: BackendKind) -> Result<(), Failure> {
+        let wanted = self.config.backend.kind.unwrap_or(there);
+        if wanted == there {
+            return Ok(());
+        }
+        let (name, there) = (wanted.as_str(), there.as_str());
+        Err(Failure::usage(format!(
+            "backend `{name}` is not in this version of the program"
+        ))
+        .with_hint(format!("`backend: {{type: {there}}}` is")))
+    }
+
+    /// What should be known about a backend nobody chose.
+    pub(crate) fn backend_note(&self) -> Option<String> {
+        (self.has_wandb && self.config.backend.kind.is_none()).then(|| {
+            "W&B is configured, but this version of the program cannot poll its queues: the \
+             embedded queue is polled (`backend: {type: sqlite}` says that it is meant)"
+                .to_owned()
+        })
+    }
 }
 
 /// `~/.config/wandb/launch-config.yaml`, where the Python agent looks too.
@@ -76,56 +103,76 @@ fn default_file(env: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     env("HOME").map(|home| Path::new(&home).join(".config/wandb/launch-config.yaml"))
 }
 
+/// A file, laid under environment and flags.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) checked: Checked<Resolved>,
+}
+
+/// Logs what is odd. That a registry is not one of the clouds' is for `config check` alone:
+/// most registries are not.
+fn warn(mut warnings: Report) {
+    let is_common = |problem: &Problem| problem.kind == ProblemKind::UnknownRegistry;
+    warnings.problems.retain(|problem| !is_common(problem));
+    if !warnings.problems.is_empty() {
+        tracing::warn!("{warnings}");
+    }
+}
+
+/// Why there are no settings.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The file cannot be read as text.
+    Unreadable(LoadError),
+    /// What is said cannot be used.
+    Invalid(Report),
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unreadable(error) => error.into(),
+            ReadError::Invalid(report) => report.into(),
+        }
+    }
+}
+
 /// Reads the file given, else the default one if it is there.
-pub(crate) fn read_file(
+pub(crate) fn read(
     given: Option<&Path>,
-    env: impl Fn(&str) -> Option<String>,
-) -> Result<(Option<PathBuf>, Checked<AgentConfig>), Failure> {
-    let path = match given {
+    flags: &Flags,
+    env: fn(&str) -> Option<String>,
+) -> Result<Read, ReadError> {
+    let file = match given {
         Some(path) => Some(path.to_owned()),
         None => default_file(env).filter(|path| path.exists()),
     };
-    let checked = match &path {
-        Some(path) => load::agent_file(path)?,
-        None => load::agent_text("built-in", "")?,
-    };
-    Ok((path, checked))
-}
-
-fn from_environment(
-    mut config: AgentConfig,
-    env: impl Fn(&str) -> Option<String>,
-) -> Result<AgentConfig, Failure> {
-    if let Some(entity) = env(ENTITY) {
-        config.entity = Some(entity);
+    let text = file.as_deref().map(load::read_text).transpose();
+    let text = text.map_err(ReadError::Unreadable)?;
+    let name = file.as_ref().map(|path| path.display().to_string());
+    let mut layers = Layers::new().with_variables(&env).with_flags(flags);
+    if let (Some(name), Some(text)) = (&name, &text) {
+        layers = layers.with_file(name, text);
     }
-    if let Some(text) = env(MAX_JOBS) {
-        let number = text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number| *number >= -1 && *number != 0);
-        let wrong = || {
-            Failure::usage(format!(
-                "{MAX_JOBS}: expected a number of jobs or -1, found `{text}`"
-            ))
-        };
-        config.max_jobs = Some(number.ok_or_else(wrong)?);
-    }
-    Ok(config)
+    let checked = layers.resolve().map_err(ReadError::Invalid)?;
+    Ok(Read { file, checked })
 }
 
 #[cfg(test)]
 mod tests {
+    use launch_config::agent::variables::MAX_JOBS;
+
     use super::*;
 
     #[test]
     fn the_environment_beats_the_file() {
-        let file = load::agent_text("f", "entity: a\nmax_jobs: 2")
-            .unwrap()
-            .value;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f.yaml");
+        fs_err::write(&file, "entity: a\nmax_jobs: 2").unwrap();
         let env = |name: &str| (name == MAX_JOBS).then(|| "5".to_owned());
-        let config = from_environment(file, env).unwrap();
+        let read = read(Some(&file), &Flags::new(), env).unwrap();
+        let config = read.checked.value.config;
         assert_eq!(
             (config.entity.as_deref(), config.max_jobs),
             (Some("a"), Some(5))
@@ -135,10 +182,18 @@ mod tests {
     #[test]
     fn a_bad_variable_is_named() {
         let env = |name: &str| (name == MAX_JOBS).then(|| "many".to_owned());
-        let failure = from_environment(AgentConfig::default(), env).unwrap_err();
+        let failure = Failure::from(read(None, &Flags::new(), env).unwrap_err());
         assert!(
-            failure.chain[0].starts_with("WANDB_LAUNCH_MAX_JOBS"),
+            failure.chain[0].starts_with("$WANDB_LAUNCH_MAX_JOBS"),
             "{failure:?}"
         );
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_only_if_it_was_asked_for() {
+        let given = Path::new("/no/such/launch-config.yaml");
+        assert!(read(Some(given), &Flags::new(), |_| None).is_err());
+        let home = |name: &str| (name == "HOME").then(|| "/no/such/home".to_owned());
+        assert_eq!(read(None, &Flags::new(), home).unwrap().file, None);
     }
 }

@@ -18,7 +18,11 @@ use launch_runner::run::run_name;
 
 /// Where the agent keeps things.
 #[derive(Debug, Clone)]
-pub(crate) struct StateDir(PathBuf);
+pub(crate) struct StateDir {
+    base: PathBuf,
+    /// Where agents keep their journals, if not in here.
+    agents: Option<PathBuf>,
+}
 
 impl StateDir {
     /// The directory given, else `$XDG_STATE_HOME/launch`, else `~/.local/state/launch`.
@@ -27,7 +31,7 @@ impl StateDir {
         env: impl Fn(&str) -> Option<String>,
     ) -> Option<Self> {
         if let Some(given) = given {
-            return Some(Self(std::path::absolute(given).ok()?));
+            return Some(Self::at(std::path::absolute(given).ok()?));
         }
         let set = |name: &str| {
             env(name)
@@ -37,42 +41,56 @@ impl StateDir {
         let home = || set("HOME").map(|home| home.join(".local/state"));
         set("XDG_STATE_HOME")
             .or_else(home)
-            .map(|base| Self(base.join("launch")))
+            .map(|base| Self::at(base.join("launch")))
+    }
+
+    fn at(base: PathBuf) -> Self {
+        let agents = None;
+        Self { base, agents }
+    }
+
+    /// With the journals of agents in a directory of their own (`journal.path`).
+    pub(crate) fn with_agents(mut self, agents: Option<PathBuf>) -> Self {
+        self.agents = agents;
+        self
     }
 
     /// Makes the directory; only its owner may look into it, since specs hold secrets.
     pub(crate) fn create(&self) -> io::Result<()> {
-        private_dir(&self.0)
+        private_dir(&self.base)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.base
     }
 
     #[cfg(feature = "sqlite")]
     pub(crate) fn queue(&self) -> PathBuf {
-        self.0.join("queue.db")
+        self.base.join("queue.db")
     }
 
     pub(crate) fn agents(&self) -> PathBuf {
-        self.0.join("agents")
+        let own = || self.base.join("agents");
+        self.agents.clone().unwrap_or_else(own)
     }
 
     pub(crate) fn contexts(&self) -> PathBuf {
-        self.0.join("contexts.json")
+        self.base.join("contexts.json")
     }
 
     #[cfg(feature = "process")]
     pub(crate) fn runs(&self) -> PathBuf {
-        self.0.join("runs")
+        self.base.join("runs")
     }
 
     pub(crate) fn work(&self, key: &RunKey) -> PathBuf {
-        self.0.join("work").join(run_name(key))
+        self.base.join("work").join(run_name(key))
     }
 
     pub(crate) fn log(&self, key: &RunKey) -> PathBuf {
-        self.0.join("logs").join(format!("{}.log", run_name(key)))
+        self.base
+            .join("logs")
+            .join(format!("{}.log", run_name(key)))
     }
 }
 

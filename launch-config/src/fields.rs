@@ -2,36 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use crate::load::{Problem, Severity};
+use crate::load::{Problem, ProblemKind};
 
 /// Problems found so far, shared by all mappings of one document.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(pub(crate) Vec<Problem>);
 
 impl Problems {
-    pub(crate) fn error(&mut self, path: &str, message: String, hint: Option<String>) {
-        let path = path.to_owned();
-        self.0.push(Problem {
-            path,
-            line: None,
-            column: None,
-            message,
-            hint,
-            severity: Severity::Error,
-        });
+    pub(crate) fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
     }
 
-    pub(crate) fn warning(&mut self, path: &str, message: String, hint: Option<String>) {
-        let path = path.to_owned();
-        let severity = Severity::Warning;
-        self.0.push(Problem {
-            path,
-            line: None,
-            column: None,
-            message,
-            hint,
-            severity,
-        });
+    /// A value that cannot be used.
+    pub(crate) fn error(&mut self, path: &str, message: String, hint: Option<String>) {
+        let problem = Problem::new(ProblemKind::Value, path, message);
+        self.0.push(Problem { hint, ..problem });
     }
 }
 
@@ -77,11 +62,15 @@ impl<'a> Fields<'a> {
             None | Some(Value::Null) => None,
             Some(Value::Object(map)) => Some(map),
             Some(other) => {
-                problems.error(
-                    path,
-                    format!("expected a mapping, found {}", kind(other)),
-                    None,
-                );
+                let message = format!("expected a mapping, found {}", shown(other));
+                let problem = Problem::new(ProblemKind::Type, path, message);
+                let hint = match other {
+                    Value::String(text) if known.contains(&"type") => {
+                        Some(format!("write `{path}: {{type: {text}}}`"))
+                    }
+                    _ => None,
+                };
+                problems.push(Problem { hint, ..problem });
                 None
             }
         };
@@ -94,15 +83,26 @@ impl<'a> Fields<'a> {
         fields
     }
 
+    /// The known keys that say something.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let known = self.known.iter().copied();
+        known.filter(|key| self.get(key).is_some())
+    }
+
     fn report_unknown(&self, unknown: Unknown, problems: &mut Problems) {
         let keys = self.map.into_iter().flat_map(Map::keys);
         for key in keys.filter(|key| !self.known.contains(&key.as_str())) {
-            let hint = nearest(key, self.known).map(|near| format!("did you mean `{near}`?"));
+            let hint = match nearest(key, self.known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the keys here are {}", listed(self.known)),
+            };
             let message = format!("unknown key `{key}`");
-            match unknown {
-                Unknown::Error => problems.error(&self.at(key), message, hint),
-                Unknown::Warning => problems.warning(&self.at(key), message, hint),
-            }
+            let make = match unknown {
+                Unknown::Error => Problem::new,
+                Unknown::Warning => Problem::warning,
+            };
+            let problem = make(ProblemKind::UnknownKey, &self.at(key), message);
+            problems.push(problem.with_hint(hint));
         }
     }
 
@@ -122,8 +122,12 @@ impl<'a> Fields<'a> {
     }
 
     fn wrong(&self, key: &str, expected: &str, found: &Value, problems: &mut Problems) {
-        let message = format!("expected {expected}, found {}", kind(found));
-        problems.error(&self.at(key), message, None);
+        problems.push(self.mistyped(key, expected, found));
+    }
+
+    fn mistyped(&self, key: &str, expected: &str, found: &Value) -> Problem {
+        let message = format!("expected {expected}, found {}", shown(found));
+        Problem::new(ProblemKind::Type, &self.at(key), message)
     }
 
     /// A text.
@@ -158,17 +162,25 @@ impl<'a> Fields<'a> {
         self.map.is_some_and(|map| map.contains_key(key))
     }
 
-    /// A whole number. As in the Python agent's schema, a text of digits counts, and a
-    /// number like `2.0`.
+    /// A whole number. As in the Python agent's schema, a text of digits counts, a number
+    /// like `2.0`, and a boolean as 0 or 1.
     pub(crate) fn integer(&self, key: &str, problems: &mut Problems) -> Option<i64> {
         let value = self.get(key)?;
         let number = match value {
             Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::String(text) => digits(text),
+            Value::Bool(flag) => Some(i64::from(*flag)),
             _ => None,
         };
         if number.is_none() {
-            self.wrong(key, "a whole number", value, problems);
+            let mut problem = self.mistyped(key, "a whole number", value);
+            let float = value.as_str().and_then(|text| text.parse::<f64>().ok());
+            if let Some(number) = float.and_then(whole) {
+                problem = problem.with_hint(format!(
+                    "without a point, YAML 1.1 takes it for a text: write {number}"
+                ));
+            }
+            problems.push(problem);
         }
         number
     }
@@ -257,10 +269,48 @@ impl<'a> Fields<'a> {
         if word.is_none() {
             let hint = nearest(&text, words).map(|near| format!("did you mean `{near}`?"));
             let message = format!("expected one of {}, found `{text}`", words.join(", "));
-            problems.error(&self.at(key), message, hint);
+            let problem = Problem::new(ProblemKind::Value, &self.at(key), message);
+            problems.push(Problem { hint, ..problem });
         }
         word
     }
+}
+
+/// A value as error messages show it: short ones as they are.
+fn shown(value: &Value) -> String {
+    let kind = kind(value);
+    match value {
+        Value::String(text) if text.is_empty() => "an empty text".to_owned(),
+        Value::String(text) if text.chars().count() <= 40 => format!("{kind}, `{text}`"),
+        Value::Bool(_) | Value::Number(_) => format!("{kind}, `{value}`"),
+        _ => kind.to_owned(),
+    }
+}
+
+/// A whole number in a text, as the Python agent's schema reads it: blanks around it, a
+/// sign, single underscores between digits and zeros behind a point do not matter.
+pub(crate) fn digits(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let text = match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.chars().all(|c| c == '0') => whole,
+        _ => text,
+    };
+    let (sign, bare) = match text.strip_prefix(['-', '+']) {
+        Some(bare) => (&text[..1], bare),
+        None => ("", text),
+    };
+    let is_group = |group: &str| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit());
+    let digits = bare
+        .split('_')
+        .all(is_group)
+        .then(|| bare.replace('_', ""))?;
+    format!("{sign}{digits}").parse().ok()
+}
+
+/// Words in a sentence, each in backticks.
+pub(crate) fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    quoted.join(", ")
 }
 
 /// A float that is a whole number, as one.

@@ -7,6 +7,7 @@
 //! | module | what it names |
 //! | --- | --- |
 //! | [`agent`] | the agent file (`launch-config.yaml`) |
+//! | [`api_key`], [`netrc`] | the key of W&B, and where it may be |
 //! | [`mod@env`] | the environment every run gets |
 //! | [`spec`] | the run spec a queue carries; [`source`] where its code is |
 //! | [`job`] | W&B jobs, and what becomes of one with a run spec |
@@ -31,6 +32,7 @@
 //! ```
 
 pub mod agent;
+pub mod api_key;
 pub mod env;
 pub mod environment;
 mod fields;
@@ -39,6 +41,7 @@ pub mod image;
 pub mod job;
 pub mod load;
 pub mod macros;
+pub mod netrc;
 pub mod outcome;
 pub mod policy;
 mod python_json;

@@ -4,149 +4,23 @@
 //! of every key and value; the private module `yaml` says how, and why it stands where
 //! `serde_yaml` stood. JSON is judged by JSON's rules, which are stricter.
 
-use std::fmt;
+mod helm;
+mod report;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::agent::AgentConfig;
+pub use self::helm::helm_values;
+pub use self::report::{Problem, ProblemKind, Report, Severity};
+use crate::agent::{AgentConfig, Layers};
 use crate::fields::Problems;
 use crate::spec::RunSpec;
 use crate::yaml::{self, Place, Spans};
 
 /// Files and texts larger than this are refused before they are parsed, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
-
-/// Whether a problem makes the document unusable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// It does.
-    Error,
-    /// It does not.
-    Warning,
-}
-
-/// One problem of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// The key path: `builder.type`, `queues[1]`; empty for the whole document.
-    pub path: String,
-    /// The line, from 1, if known.
-    pub line: Option<usize>,
-    /// The column, from 1, if known.
-    pub column: Option<usize>,
-    /// What is wrong and what was expected.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-    /// Whether it makes the document unusable.
-    pub severity: Severity,
-}
-
-/// All problems of one document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub struct Report {
-    /// The file, or what else the text came from.
-    pub origin: String,
-    /// The lines of the document, for quoting.
-    text: String,
-    /// The problems, in the order of the document.
-    pub problems: Vec<Problem>,
-}
-
-impl Report {
-    /// `spans` places the problems that know no more than their path.
-    fn new(origin: &str, text: &str, mut problems: Vec<Problem>, spans: &Spans) -> Self {
-        for problem in problems.iter_mut().filter(|problem| problem.line.is_none()) {
-            let place = locate(spans, problem);
-            problem.line = place.map(|place| place.line);
-            problem.column = place.map(|place| place.column);
-        }
-        problems.sort_by_key(|problem| (problem.line, problem.column));
-        Self {
-            origin: origin.to_owned(),
-            text: text.to_owned(),
-            problems,
-        }
-    }
-
-    /// Whether a problem makes the document unusable.
-    pub fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            self.show(problem, f)?;
-        }
-        Ok(())
-    }
-}
-
-impl Report {
-    fn show(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.origin)?;
-        if let (Some(line), Some(column)) = (problem.line, problem.column) {
-            write!(f, ":{line}:{column}")?;
-        }
-        let word = if problem.severity == Severity::Error {
-            "error"
-        } else {
-            "warning"
-        };
-        write!(f, ": {word}: ")?;
-        if !problem.path.is_empty() {
-            write!(f, "`{}`: ", problem.path)?;
-        }
-        f.write_str(&problem.message)?;
-        if let (Some(line), Some(column)) = (problem.line, problem.column) {
-            self.quote(line, column, f)?;
-        }
-        problem
-            .hint
-            .as_ref()
-            .map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
-    }
-
-    fn quote(&self, line: usize, column: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(text) = self.text.lines().nth(line - 1) else {
-            return Ok(());
-        };
-        // One column a character: tabs would shift the caret, and control characters
-        // are not for terminals.
-        let visible = |c: char| match c {
-            '\t' => ' ',
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
-            c => c,
-        };
-        let shown: String = text.chars().take(120).map(visible).collect();
-        write!(f, "\n  {line:>4} | {shown}")?;
-        if column <= 120 {
-            write!(f, "\n       | {:>column$}", "^")?;
-        }
-        Ok(())
-    }
-}
-
-/// Where a problem stands: an unknown key at the key, anything else at the value, and
-/// what is missing at the key it should stand under.
-fn locate(spans: &Spans, problem: &Problem) -> Option<Place> {
-    let path = problem.path.as_str();
-    if problem.message.starts_with("unknown key") {
-        return spans.key(path);
-    }
-    spans.value(path).or_else(|| spans.above(path))
-}
 
 /// A value with the warnings that came with it.
 #[derive(Debug, Clone)]
@@ -213,12 +87,17 @@ pub fn agent_file(path: &Path) -> Result<Checked<AgentConfig>, LoadError> {
     agent_text(&path.display().to_string(), &read_text(path)?).map_err(LoadError::Invalid)
 }
 
-/// Reads the text of an agent file; `origin` names it in messages.
+/// Reads the text of an agent file; `origin` names it in messages. [`Layers`] reads it
+/// together with environment and flags.
 ///
 /// # Errors
 /// A [`Report`] of every problem.
 pub fn agent_text(origin: &str, text: &str) -> Result<Checked<AgentConfig>, Report> {
-    checked(origin, text, AgentConfig::read)
+    let resolved = Layers::new().with_file(origin, text).resolve()?;
+    Ok(Checked {
+        value: resolved.value.config,
+        warnings: resolved.warnings,
+    })
 }
 
 /// Reads a run spec from YAML or JSON text (JSON is YAML).
@@ -246,10 +125,10 @@ pub fn mapping_text(origin: &str, text: &str) -> Result<Value, Report> {
     if value.is_object() || value.is_null() {
         return Ok(value);
     }
-    let mut problems = Problems::default();
     let found = crate::fields::kind(&value);
-    problems.error("", format!("expected a mapping, found {found}"), None);
-    Err(Report::new(origin, text, problems.0, &spans))
+    let message = format!("expected a mapping, found {found}");
+    let problem = Problem::new(ProblemKind::Type, "", message);
+    Err(Report::new(origin, text, vec![problem], &spans))
 }
 
 /// Shows a value as YAML, for people, and so that YAML 1.1 and 1.2 read the same value.
@@ -259,7 +138,7 @@ pub fn to_yaml(value: &Value) -> String {
 
 /// Text that starts as JSON and does not come from a YAML file is judged as JSON, whose
 /// rules are stricter: `{"a": }` is a mistake, and in YAML it is not.
-fn parse(origin: &str, text: &str) -> Result<(Value, Spans), Report> {
+pub(crate) fn parse(origin: &str, text: &str) -> Result<(Value, Spans), Report> {
     let is_yaml = [".yaml", ".yml"].iter().any(|end| origin.ends_with(end));
     let read = if !is_yaml && text.trim_start().starts_with('{') {
         json(text)
@@ -282,14 +161,8 @@ fn json_problem(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     // The place stands in front of the quoted line already.
     let message = message.split(" at line ").next().unwrap_or_default();
-    Problem {
-        path: String::new(),
-        line: Some(error.line()),
-        column: Some(error.column()),
-        message: message.to_owned(),
-        hint: None,
-        severity: Severity::Error,
-    }
+    let (line, column) = (error.line(), error.column());
+    Problem::new(ProblemKind::Syntax, "", message).at(Some(Place { line, column }))
 }
 
 fn checked<T>(

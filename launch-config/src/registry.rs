@@ -1,14 +1,14 @@
 //! Addresses of image repositories: whose registry it is, and what it is called there.
 //!
-//! [`Address`] is a text as somebody wrote it, `https://` dropped, with its tag kept
-//! apart from the [`RegistryUri`] images are pushed to. A value that exists is a valid
-//! image name; the four kinds differ in how one logs in.
+//! [`Address`] is a text as somebody wrote it, and what is recognised in it; a
+//! [`RegistryUri`] is a repository images can be pushed to. A value of the latter is a
+//! valid image name; its four kinds differ in how one logs in.
 //!
 //! ```
 //! use launch_config::registry::{Address, RegistryUri};
 //!
-//! let address: Address = "https://123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b".parse()?;
-//! let RegistryUri::Ecr(ecr) = address.uri() else { panic!("an ECR repository") };
+//! let address = Address::read("https://123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/b");
+//! let RegistryUri::Ecr(ecr) = address.repository()? else { panic!("an ECR repository") };
 //! assert_eq!((ecr.region(), ecr.repository()), ("cn-north-1", "a/b"));
 //! assert!(!address.destination()?.warned);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,8 +46,8 @@ pub enum AddressError {
         /// Where it goes against the grammar.
         source: ParseImageError,
     },
-    /// A destination has a tag or a digest.
-    #[error("`{0}` has a tag or a digest, and a destination has none")]
+    /// Behind the repository of a destination stands a tag, a digest or something else.
+    #[error("`{0}` does not end with the repository's name: a destination has no tag")]
     Tagged(String),
     /// A destination in Artifact Registry ends at the repository.
     #[error("`{0}` names a repository of Artifact Registry, but no image in it")]
@@ -58,8 +58,14 @@ impl AddressError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotAnImage { .. } => "an address is `host/path`, the path in small letters",
-            Self::Tagged(_) => "leave the tag out: every image built gets its own",
+            Self::NotAnImage { text, .. } if text.contains("://") => {
+                "write `HOST/PATH` without a scheme; a bucket is a `build-context-store`"
+            }
+            Self::NotAnImage { text, .. } if text.contains(char::is_uppercase) => {
+                "the path of an address is in small letters"
+            }
+            Self::NotAnImage { .. } => "an address is `HOST/PATH`, the path in small letters",
+            Self::Tagged(_) => "leave out what is behind it: every image built gets its own tag",
             Self::NoImageName(_) => "add a name: `REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE`",
         }
     }
@@ -105,6 +111,19 @@ impl RegistryUri {
         }
     }
 
+    /// The repository as an image without a tag.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "every repository was read from an image, and displays as its name"
+    )]
+    pub fn image(&self) -> ImageRef {
+        let image = match self {
+            Self::Other(image) => return image.clone(),
+            known => known.to_string().parse(),
+        };
+        image.expect("a repository is the name of an image")
+    }
+
     /// Whether images can be pushed to it: Artifact Registry wants a name within.
     pub fn has_image_name(&self) -> bool {
         !matches!(self, Self::ArtifactRegistry(registry) if registry.image().is_none())
@@ -127,74 +146,105 @@ impl FromStr for RegistryUri {
 
     /// An address without a tag.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let address: Address = text.parse()?;
-        if address.suffix().is_some() {
+        let address = Address::read(text);
+        if address.is_tagged() {
             return Err(AddressError::Tagged(address.to_string()));
         }
-        Ok(address.uri)
+        address.recognised().cloned()
     }
 }
 
-/// An address as it was written, but for `https://` in front.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// An address as it was written, but for `https://` in front, which says nothing.
+///
+/// Any text is one: what is no image name is of an unknown kind, as it is to the Python
+/// agent, and [`Address::repository`] says why nothing can be pushed to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    image: ImageRef,
-    uri: RegistryUri,
+    written: String,
+    reading: Result<(RegistryUri, String), ParseImageError>,
 }
 
-/// An address that was found fit to push to.
+/// An address that may stand in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Destination {
-    /// The repository.
-    pub uri: RegistryUri,
+    /// The address, without `https://`.
+    pub written: String,
     /// Whether its registry is not a known one, so that no login is made for it and a
     /// tag in the address is left out.
     pub warned: bool,
 }
 
 impl Address {
-    /// The repository, without the tag.
-    pub fn uri(&self) -> &RegistryUri {
-        &self.uri
+    /// Reads a text.
+    pub fn read(text: &str) -> Self {
+        let written = text.strip_prefix(SCHEME).unwrap_or(text).to_owned();
+        let reading = reading(&written);
+        Self { written, reading }
     }
 
-    /// The whole reference.
-    pub fn image(&self) -> &ImageRef {
-        &self.image
+    /// The text, without `https://`.
+    pub fn as_str(&self) -> &str {
+        &self.written
     }
 
-    /// What stands behind the repository, without the colon in front of a tag:
-    /// `tag`, `tag@sha256:…` or `@sha256:…`.
-    pub fn suffix(&self) -> Option<String> {
-        let digest = self.image.digest().map(|digest| format!("@{digest}"));
-        match (self.image.tag(), digest) {
-            (None, None) => None,
-            (tag, digest) => Some(tag.unwrap_or_default().to_owned() + &digest.unwrap_or_default()),
-        }
+    /// The repository named, whether images can be pushed to it or not.
+    ///
+    /// # Errors
+    /// [`AddressError::NotAnImage`].
+    pub fn recognised(&self) -> Result<&RegistryUri, AddressError> {
+        let uri = self.reading.as_ref().map(|(uri, _)| uri);
+        uri.map_err(|source| AddressError::NotAnImage {
+            text: self.written.clone(),
+            source: source.clone(),
+        })
     }
 
-    /// Checks that images can be pushed to it.
+    /// What stands behind the repository, from the `:` or `@` on; mostly nothing.
+    pub fn rest(&self) -> &str {
+        let rest = self.reading.as_ref().map(|(_, rest)| rest.as_str());
+        rest.unwrap_or_default()
+    }
+
+    /// Whether something stands behind the repository. A colon alone is no tag, but to
+    /// Artifact Registry.
+    pub fn is_tagged(&self) -> bool {
+        let colon = match &self.reading {
+            Ok((RegistryUri::ArtifactRegistry(_), _)) | Err(_) => "",
+            Ok(_) => ":",
+        };
+        !self.rest().is_empty() && self.rest() != colon
+    }
+
+    /// Checks what the schema of the Python agent checks: an address of a registry that is
+    /// known has no tag, and names an image.
     ///
     /// # Errors
     /// [`AddressError::Tagged`] or [`AddressError::NoImageName`], for registries that are
     /// recognised; others are accepted with a warning.
     pub fn destination(&self) -> Result<Destination, AddressError> {
-        let warned = !self.uri.is_recognised();
-        if !warned && self.suffix().is_some() {
-            return Err(AddressError::Tagged(self.to_string()));
+        let known = self.reading.as_ref().ok();
+        let known = known.filter(|(uri, _)| uri.is_recognised());
+        if known.is_some() {
+            if self.is_tagged() {
+                return Err(AddressError::Tagged(self.to_string()));
+            }
+            self.repository()?;
         }
-        self.with_image_name()?;
-        let uri = self.uri.clone();
-        Ok(Destination { uri, warned })
+        Ok(Destination {
+            written: self.written.clone(),
+            warned: known.is_none(),
+        })
     }
 
     /// The repository, if images can be pushed to it; a tag is left out.
     ///
     /// # Errors
-    /// [`AddressError::NoImageName`].
-    pub fn with_image_name(&self) -> Result<&RegistryUri, AddressError> {
-        if self.uri.has_image_name() {
-            return Ok(&self.uri);
+    /// [`AddressError::NotAnImage`], [`AddressError::NoImageName`].
+    pub fn repository(&self) -> Result<&RegistryUri, AddressError> {
+        let uri = self.recognised()?;
+        if uri.has_image_name() {
+            return Ok(uri);
         }
         Err(AddressError::NoImageName(self.to_string()))
     }
@@ -202,22 +252,31 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.image.fmt(f)
+        f.write_str(&self.written)
     }
 }
 
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let plain = text.strip_prefix(SCHEME).unwrap_or(text);
-        let image: ImageRef = plain.parse().map_err(|source| AddressError::NotAnImage {
-            text: plain.to_owned(),
-            source,
-        })?;
-        let uri = RegistryUri::of(&image);
-        Ok(Self { image, uri })
-    }
+/// A whole text that is an image, or one that starts as a repository of a known registry:
+/// what is wrong behind that is wrong with a tag.
+fn reading(text: &str) -> Result<(RegistryUri, String), ParseImageError> {
+    let error = match text.parse::<ImageRef>() {
+        Ok(image) => {
+            let rest = text.strip_prefix(&image.name()).unwrap_or_default();
+            return Ok((RegistryUri::of(&image), rest.to_owned()));
+        }
+        Err(error) => error,
+    };
+    let path = text.find('/').map_or(text.len(), |slash| slash + 1);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    let name = text[..path].len()
+        + text[path..]
+            .find(|c| !is_name(c))
+            .unwrap_or(text.len() - path);
+    let name = text[..name].trim_end_matches('/');
+    let image = name.parse::<ImageRef>();
+    let known = image.map(|image| RegistryUri::of(&image)).ok();
+    let known = known.filter(RegistryUri::is_recognised).ok_or(error)?;
+    Ok((known, text[name.len()..].to_owned()))
 }
 
 /// The image without tag and digest.

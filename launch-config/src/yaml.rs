@@ -9,6 +9,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
+//! | [`flow`] | what is between brackets counted, before the parser reads it |
 //! | [`compose`] | events to a tree, within the limits below |
 //! | [`scalar`] | what a plain scalar means |
 //! | [`build`] | the tree to a JSON value: aliases, merges, keys |
@@ -23,6 +24,7 @@
 mod build;
 mod compose;
 mod emit;
+mod flow;
 mod scalar;
 mod spans;
 #[cfg(test)]
@@ -30,7 +32,7 @@ mod tests;
 
 use serde_json::Value;
 
-use crate::load::{MAX_FILE, Problem, Severity};
+use crate::load::{MAX_FILE, Problem, ProblemKind};
 
 pub(crate) use emit::to_yaml;
 pub(crate) use spans::{Place, Spans};
@@ -62,6 +64,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_size(text)?;
     check_characters(text)?;
+    flow::check(text)?;
     compose::document(text)?.map_or_else(|| Ok(Document::default()), |root| build::document(&root))
 }
 
@@ -104,17 +107,9 @@ fn check_characters(text: &str) -> Result<(), Problem> {
 }
 
 fn problem(place: Option<Place>, message: impl Into<String>) -> Problem {
-    Problem {
-        path: String::new(),
-        line: place.map(|place| place.line),
-        column: place.map(|place| place.column),
-        message: message.into(),
-        hint: None,
-        severity: Severity::Error,
-    }
+    Problem::new(ProblemKind::Syntax, "", message).at(place)
 }
 
 fn hinted(problem: Problem, hint: impl Into<String>) -> Problem {
-    let hint = Some(hint.into());
-    Problem { hint, ..problem }
+    problem.with_hint(hint)
 }

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use launch_config::load::{LoadError, MAX_FILE, Report, mapping_text, read_text};
 
-/// What a text of at most [`MAX_FILE`] bytes may take; unoptimised code is given more.
-///
-/// Most are answered within 60 ms. A mebibyte inside one bracket takes 200 ms, since the
-/// parser reads to its end before it gives the first event, and no limit applies earlier.
+/// What a text of at most [`MAX_FILE`] bytes may take; unoptimised code is given more, as
+/// the machines of tests are busy. Values between brackets are counted before the parser
+/// reads them, since it reads to a bracket's end before it gives the first event.
 const LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3000 } else { 500 });
 
 fn timed<T>(what: &str, read: impl FnOnce() -> T) -> T {
@@ -94,6 +93,20 @@ fn depth_counts_through_aliases() {
         &text,
         "f.yaml:2:5: error: mappings and lists are nested more than 64 deep",
     );
+}
+
+/// The place is that of the value too many: the parser has not seen the bracket.
+#[test]
+fn a_mebibyte_between_brackets_is_refused_where_it_is_too_much() {
+    let items = format!("a: [{}", &full("1,")[8..]);
+    refused_with(&items, "f.yaml:1:20004: error: ");
+    refused_with(&items, "more than 10000 values");
+    refused_with(
+        &full("[\n"),
+        "f.yaml:65:1: error: mappings and lists are nested",
+    );
+    let keys = format!("{{{}", &full("\"k\": \"v, w\",\n")[13..]);
+    refused_with(&keys, "f.yaml:5000:12: error: ");
 }
 
 #[test]

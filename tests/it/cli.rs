@@ -89,7 +89,7 @@ fn mistakes_are_usage_and_start_nothing() {
             vec!["launch", ".", "-P", "urgent"],
             "critical, high, medium, low",
         ),
-        (vec!["run", "-j", "0"], "expected a number of jobs or -1"),
+        (vec!["run", "-j", "-3"], "expected -1 or more"),
         (vec!["queue", "show", "none"], "there is no queue `none`"),
         (vec!["queue", "cancel", "nojob"], "there is no job `nojob`"),
         (

@@ -5,9 +5,11 @@
 mod architecture;
 mod builds;
 mod cli;
+mod config;
 mod containers;
 mod contexts;
 mod identity;
 mod jobs;
 mod policy;
 mod recovery;
+mod schema;

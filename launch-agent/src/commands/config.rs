@@ -1,81 +1,160 @@
 //! `config`: check and show the agent's configuration.
 
+mod show;
+
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
-use launch_config::load;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use launch_config::agent::variables::Variables;
+use launch_config::agent::{Flags, schema};
+use launch_config::load::{self, LoadError, Problem, Report};
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::Global;
 use crate::printer::Printer;
-use crate::settings::{Settings, read_file, variable};
+use crate::settings::{self, variable};
 
 /// Check or show the agent's configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say everything that is wrong with a file
-    Check {
-        /// The file [default: ~/.config/wandb/launch-config.yaml]
-        #[arg(short = 'c', long, value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
-    /// Print what is in force
+    /// Say everything that is wrong with a file and with the environment
+    Check(Check),
+    /// Print every value in force and where it came from
     Show {
         /// The file [default: ~/.config/wandb/launch-config.yaml]
         #[arg(short = 'c', long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Print the JSON Schema of the file, for editors
+    Schema,
+}
+
+/// What is checked.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The file [default: ~/.config/wandb/launch-config.yaml]
+    #[arg(short = 'c', long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the agent file inside these values of the Helm chart instead
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    helm: Option<PathBuf>,
+    /// Count warnings as errors
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Config {
     pub(crate) fn run(self, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
         match self {
-            Self::Check { config } => check(config.as_deref(), printer),
-            Self::Show { config } => show(config.as_deref(), global, printer),
+            Self::Check(check) => check.run(printer),
+            Self::Show { config } => show::run(config.as_deref(), global, printer),
+            Self::Schema => {
+                let schema = schema::agent_file();
+                let text = serde_json::to_string_pretty(&schema);
+                printer.answer(&schema, || text.unwrap_or_default())?;
+                Ok(Exit::Done)
+            }
         }
     }
 }
 
-fn check(given: Option<&Path>, printer: &Printer) -> Result<Exit, Failure> {
-    let checked = read_file(given, variable);
-    let (file, warnings) = match checked {
-        Ok((file, checked)) => (file, checked.warnings),
-        Err(failure) if printer.is_json() => {
-            printer.answer(
-                &json!({"ok": false, "problems": failure.chain}),
-                String::new,
-            )?;
-            return Ok(Exit::Usage);
-        }
-        Err(failure) => return Err(failure),
-    };
-    let name = file.map_or("no file: built-in values".to_owned(), |file| {
-        file.display().to_string()
-    });
-    let lines = warnings.to_string();
-    let answer = json!({"ok": true, "file": name, "warnings": lines.lines().collect::<Vec<_>>()});
-    printer.answer(&answer, || {
-        if lines.is_empty() {
-            format!("{name}: ok")
-        } else {
-            format!("{lines}\n{name}: ok, with warnings")
-        }
-    })?;
-    Ok(Exit::Done)
+/// What was found in one document.
+struct Finding {
+    origin: String,
+    report: Option<Report>,
 }
 
-fn show(given: Option<&Path>, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
-    let settings = Settings::resolve(global, given)?;
-    let mut config = settings.config.clone();
-    config.queues = settings.queues();
-    config.max_jobs = Some(config.max_jobs.unwrap_or(1));
-    let answer = json!({
-        "file": settings.file,
-        "state_dir": settings.state.path(),
-        "config": config,
-    });
-    printer.answer(&answer, || load::to_yaml(&answer))?;
-    Ok(Exit::Done)
+impl Check {
+    fn run(self, printer: &Printer) -> Result<Exit, Failure> {
+        let findings = match &self.helm {
+            Some(values) => vec![helm(values)?],
+            None => vec![file(self.config.as_deref())?, environment()],
+        };
+        let reports = || {
+            findings
+                .iter()
+                .filter_map(|finding| finding.report.as_ref())
+        };
+        let bad =
+            |report: &Report| report.has_errors() || self.strict && !report.problems.is_empty();
+        let exit = if reports().any(bad) {
+            Exit::Usage
+        } else {
+            Exit::Done
+        };
+        if printer.is_json() {
+            let problems: Vec<Value> = reports().flat_map(problems).collect();
+            let answer = json!({
+                "ok": exit == Exit::Done,
+                "file": findings[0].origin,
+                "problems": problems,
+            });
+            printer.answer(&answer, String::new)?;
+            return Ok(exit);
+        }
+        let told: Vec<String> = reports().map(ToString::to_string).collect();
+        let told = told.join("\n");
+        if exit != Exit::Done {
+            return Err(Failure::usage(told));
+        }
+        let name = &findings[0].origin;
+        let answer = if told.is_empty() {
+            format!("{name}: ok")
+        } else {
+            format!("{told}\n{name}: ok, with warnings")
+        };
+        printer.answer(&Value::Null, || answer)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn problems(report: &Report) -> impl Iterator<Item = Value> {
+    report.problems.iter().map(|problem: &Problem| {
+        let mut value = serde_json::to_value(problem).unwrap_or_default();
+        let own = problem.origin.as_ref().map(ToString::to_string);
+        value["origin"] = json!(own.as_ref().unwrap_or(&report.origin));
+        value
+    })
+}
+
+/// The file, laid under the environment as the agent would.
+fn file(given: Option<&Path>) -> Result<Finding, Failure> {
+    let named = |file: Option<&Path>| match file {
+        Some(file) => file.display().to_string(),
+        None => "no file: built-in values".to_owned(),
+    };
+    match settings::read(given, &Flags::new(), variable) {
+        Ok(read) => Ok(Finding {
+            origin: named(read.file.as_deref()),
+            report: kept(read.checked.warnings),
+        }),
+        Err(settings::ReadError::Invalid(report)) => Ok(Finding {
+            origin: report.origin.clone(),
+            report: Some(report),
+        }),
+        Err(settings::ReadError::Unreadable(error)) => Err(error.into()),
+    }
+}
+
+fn environment() -> Finding {
+    Finding {
+        origin: "environment".to_owned(),
+        report: Variables::read(variable).err(),
+    }
+}
+
+fn helm(values: &Path) -> Result<Finding, Failure> {
+    let text = load::read_text(values).map_err(|error: LoadError| Failure::from(error))?;
+    let origin = values.display().to_string();
+    let report = match load::helm_values(&origin, &text) {
+        Ok(checked) => kept(checked.warnings),
+        Err(report) => Some(report),
+    };
+    Ok(Finding { origin, report })
+}
+
+fn kept(report: Report) -> Option<Report> {
+    (!report.problems.is_empty()).then_some(report)
 }

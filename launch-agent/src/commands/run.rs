@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use launch_config::agent::Flags;
 use launch_config::id::QueueName;
 
 use super::spec::BuilderArg;
@@ -50,30 +51,18 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
-        let mut settings = Settings::resolve(global, self.config.as_deref())?;
+        let names = self.queues.iter().map(|queue| queue.as_str().to_owned());
+        let flags = Flags::new()
+            .with_entity(self.entity)
+            .with_max_jobs(self.max_jobs)
+            .with_queues(names.collect());
+        let mut settings = Settings::resolve_with(global, self.config.as_deref(), &flags)?;
         settings.builder = self.builder.builder;
-        settings.config.max_jobs = match self.max_jobs {
-            Some(number) if number < -1 || number == 0 => {
-                return Err(Failure::usage(format!(
-                    "`--max-jobs {number}`: expected a number of jobs or -1"
-                )));
-            }
-            given => given.or(settings.config.max_jobs),
-        };
-        if self.entity.is_some() {
-            settings.config.entity = self.entity;
+        if let Some(note) = settings.backend_note() {
+            tracing::warn!("{note}");
         }
-        let queues = if self.queues.is_empty() {
-            settings.queues()
-        } else {
-            self.queues
-        };
+        let queues = settings.queues();
         let slots = settings.config.slots();
-        let slots = if settings.config.max_jobs == Some(-1) {
-            None
-        } else {
-            slots
-        };
         let grace = Duration::from_secs(self.grace);
         let plan = Plan {
             queues,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use launch_config::agent::BuilderKind;
+use launch_config::job::EntryPoint;
 use launch_config::load;
 use launch_config::source::GitRemote;
 use launch_config::spec::RunSpec;
@@ -259,30 +260,11 @@ pub(super) fn text_or_file(given: &str) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// Splits a command as a POSIX shell would, without expanding anything.
+/// Splits a command as a job's entry point is split.
 fn split(command: &str) -> Result<Vec<String>, Failure> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-    let mut chars = command.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some('\''), c) => word.get_or_insert_default().push(c),
-            (_, '\\') => word.get_or_insert_default().extend(chars.next()),
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    if quote.is_some() {
-        return Err(Failure::usage(format!(
-            "entry point `{command}` has an open quote"
-        )));
-    }
-    words.extend(word);
-    Ok(words)
+    let entry = command.parse::<EntryPoint>();
+    let entry = entry.map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(entry.into_words())
 }
 
 #[cfg(test)]

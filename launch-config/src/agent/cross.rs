@@ -2,82 +2,91 @@
 
 use super::{AgentConfig, BuilderKind, EnvironmentKind};
 use crate::fields::Problems;
+use crate::load::{Problem, ProblemKind};
+use crate::registry::RegistryUri;
+use crate::store::StoreUri;
 
-/// Reports what could only fail later, when a job needs it.
-pub(super) fn check(config: &AgentConfig, problems: &mut Problems) {
-    kaniko(config, problems);
+/// Warns of what could only fail later, when a job needs it. `has_volume` says whether the
+/// process shares a volume with kaniko, which then needs no store.
+pub(super) fn check(config: &AgentConfig, has_volume: bool, problems: &mut Problems) {
+    kaniko(config, has_volume, problems);
     secret(config, problems);
     store_and_cloud(config, problems);
+    regions(config, problems);
 }
 
-/// Kaniko reads its context from a store and pushes by itself. In a cluster the store may
-/// be a volume that the environment names, so its absence is only a warning.
-fn kaniko(config: &AgentConfig, problems: &mut Problems) {
+fn kaniko(config: &AgentConfig, has_volume: bool, problems: &mut Problems) {
     if config.builder.kind != Some(BuilderKind::Kaniko) {
         return;
     }
-    if config.builder.kaniko.build_context_store.is_none() {
+    let missing = |message| Problem::warning(ProblemKind::Missing, "builder.type", message);
+    let path = "builder.build-context-store";
+    let is_told = problems.0.iter().any(|problem| problem.path == path);
+    let has_store = config.builder.kaniko.build_context_store.is_some();
+    if !has_store && !has_volume && !is_told {
         let message = "kaniko needs a `build-context-store`, unless a volume is shared with it";
-        problems.warning("builder.type", message.to_owned(), None);
+        let hint = "or name the volume's claim in `WANDB_LAUNCH_KANIKO_PVC_NAME`";
+        problems.push(missing(message).with_hint(hint));
     }
     if config.destination().is_none() {
         let message = "kaniko needs a `destination`: its images have nowhere else to go";
-        problems.warning("builder.type", message.to_owned(), None);
+        problems.push(missing(message));
     }
 }
 
 fn secret(config: &AgentConfig, problems: &mut Problems) {
     let kaniko = &config.builder.kaniko;
-    let alone = match (&kaniko.secret_name, &kaniko.secret_key) {
+    let (there, missing) = match (&kaniko.secret_name, &kaniko.secret_key) {
         (Some(_), None) => ("secret-name", "secret-key"),
         (None, Some(_)) => ("secret-key", "secret-name"),
         _ => return,
     };
-    let (there, missing) = alone;
     let message = format!("`{there}` means nothing without `{missing}`");
-    problems.warning(&format!("builder.{there}"), message, None);
+    let path = format!("builder.{there}");
+    problems.push(Problem::warning(ProblemKind::Missing, &path, message));
 }
 
 fn store_and_cloud(config: &AgentConfig, problems: &mut Problems) {
-    let Some(store) = &config.builder.kaniko.build_context_store else {
+    let text = config.builder.kaniko.build_context_store.as_deref();
+    let Some(store) = text.and_then(|text| text.parse::<StoreUri>().ok()) else {
         return;
     };
     let cloud = match store {
-        store if store.starts_with("s3:") => EnvironmentKind::Aws,
-        store if store.starts_with("gs:") => EnvironmentKind::Gcp,
-        _ => EnvironmentKind::Azure,
+        StoreUri::S3 { .. } => EnvironmentKind::Aws,
+        StoreUri::Gcs { .. } => EnvironmentKind::Gcp,
+        StoreUri::AzureBlob { .. } => EnvironmentKind::Azure,
     };
     if config.environment.kind.is_some_and(|kind| kind != cloud) {
         let message = format!("`{store}` belongs to another cloud than `environment`");
-        problems.warning("builder.build-context-store", message, None);
+        let path = "builder.build-context-store";
+        let problem = Problem::warning(ProblemKind::Conflict, path, message);
+        problems.push(problem.with_hint("the environment's credentials write to the store"));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::load::agent_text;
-
-    #[test]
-    fn what_does_not_fit_is_warned_of() {
-        for (text, words) in [
-            ("builder: {type: kaniko}", "needs a `build-context-store`"),
-            ("builder: {type: kaniko}", "needs a `destination`"),
-            ("builder: {secret-name: s}", "without `secret-key`"),
-            (
-                "environment: {type: gcp, region: r}\nbuilder: {build-context-store: 's3://b'}",
-                "another cloud",
-            ),
-        ] {
-            let warnings = agent_text("f", text).unwrap().warnings.to_string();
-            assert!(warnings.contains(words), "{text}: {warnings}");
-        }
-    }
-
-    #[test]
-    fn what_fits_is_not() {
-        let text = "environment: {type: aws, region: us-east-1}\nbuilder:\n  type: kaniko\n  \
-                    destination: r.io/x\n  build-context-store: s3://b/c/\n";
-        let warnings = agent_text("f", text).unwrap().warnings;
-        assert_eq!(warnings.problems, []);
+/// ECR's own region counts for its login; the environment's for all else, which is mostly
+/// a mistake and costs transfers where it is none.
+fn regions(config: &AgentConfig, problems: &mut Problems) {
+    let Some(image) = config.destination() else {
+        return;
+    };
+    let (RegistryUri::Ecr(ecr), Some(EnvironmentKind::Aws), Some(region)) = (
+        RegistryUri::of(image),
+        config.environment.kind,
+        config.environment.region.as_deref(),
+    ) else {
+        return;
+    };
+    if ecr.region() != region {
+        let path = if config.builder.destination.is_some() {
+            "builder.destination"
+        } else {
+            "registry.uri"
+        };
+        let message = format!(
+            "the repository is in `{}`, the environment in `{region}`",
+            ecr.region()
+        );
+        problems.push(Problem::warning(ProblemKind::Conflict, path, message));
     }
 }

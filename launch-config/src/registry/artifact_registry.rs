@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Address, RegistryUri, is_label};
+use super::{RegistryUri, is_label};
 
 const HOST: &str = "-docker.pkg.dev";
 
@@ -31,8 +31,7 @@ impl ArtifactRegistry {
     /// The image of these parts, if together they are an address.
     pub fn of_parts(region: &str, project: &str, repository: &str, image: &str) -> Option<Self> {
         let text = format!("{region}{HOST}/{project}/{repository}/{image}");
-        let address: Address = text.parse().ok()?;
-        match address.uri {
+        match RegistryUri::of(&text.parse().ok()?) {
             RegistryUri::ArtifactRegistry(registry)
                 if registry.to_string() == text && registry.repository == repository =>
             {

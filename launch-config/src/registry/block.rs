@@ -70,9 +70,10 @@ impl Registry {
     /// [`BlockError::NoCredentials`] for Artifact Registry without credentials.
     pub fn of_destination(text: &str, ambient: &Ambient) -> Result<Self, BlockError> {
         let wrong = |error| BlockError::Address(Block::Builder, "destination", error);
-        let address: Address = text.parse().map_err(wrong)?;
+        let address = Address::read(text);
         let registry = Self::of_address(&address).map_err(wrong)?;
-        if matches!(address.uri(), RegistryUri::ArtifactRegistry(_)) && !ambient.gcp {
+        let google = matches!(address.repository(), Ok(RegistryUri::ArtifactRegistry(_)));
+        if google && !ambient.gcp {
             return Err(BlockError::NoCredentials(Block::Builder, Cloud::Gcp));
         }
         Ok(registry)
@@ -80,7 +81,7 @@ impl Registry {
 
     fn of_address(address: &Address) -> Result<Self, AddressError> {
         Ok(Self::Remote {
-            uri: address.with_image_name()?.clone(),
+            uri: address.repository()?.clone(),
             written: address.to_string(),
         })
     }
@@ -105,8 +106,8 @@ fn address(
     is_wanted: fn(&RegistryUri) -> bool,
 ) -> Result<Registry, BlockError> {
     let wrong = |error| BlockError::Address(Block::Registry, "uri", error);
-    let address: Address = text.parse().map_err(wrong)?;
-    if !is_wanted(address.uri()) {
+    let address = Address::read(text);
+    if !is_wanted(address.recognised().map_err(wrong)?) {
         let uri = text.to_owned();
         return Err(BlockError::OtherKind { uri, wanted });
     }

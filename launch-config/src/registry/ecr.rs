@@ -2,12 +2,12 @@
 //!
 //! Hosts are those of AWS's list of service endpoints ("Amazon ECR endpoints and
 //! quotas"): `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, `ecr-fips` for FIPS, and
-//! `amazonaws.com.cn` in China.
+//! `amazonaws.com.cn` in China. An address without `.dkr` is read as one with it.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Address, RegistryUri, is_label};
+use super::{RegistryUri, is_label};
 
 const HOST: &str = ".amazonaws.com";
 const HOST_CHINA: &str = ".amazonaws.com.cn";
@@ -90,15 +90,19 @@ impl Ecr {
     pub fn of_parts(account: &str, region: &str, repository: &str) -> Option<Self> {
         let host = Partition::of_region(region).host();
         let text = format!("{account}.dkr.ecr.{region}{host}/{repository}");
-        let address: Address = text.parse().ok()?;
-        match address.uri {
+        match RegistryUri::of(&text.parse().ok()?) {
             RegistryUri::Ecr(ecr) if ecr.to_string() == text => Some(ecr),
             _ => None,
         }
     }
 
     pub(super) fn read(host: &str, path: &str) -> Option<Self> {
-        let (account, rest) = host.split_once(".dkr.")?;
+        // The documentation of W&B leaves `.dkr` out; no other host is called so.
+        let without_dkr = || {
+            let (account, rest) = host.split_once('.')?;
+            rest.starts_with("ecr.").then_some((account, rest))
+        };
+        let (account, rest) = host.split_once(".dkr.").or_else(without_dkr)?;
         let (fips, rest) = match rest.strip_prefix("ecr-fips.") {
             Some(rest) => (true, rest),
             None => (false, rest.strip_prefix("ecr.")?),

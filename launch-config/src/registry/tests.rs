@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn uri(text: &str) -> RegistryUri {
-    text.parse::<Address>().unwrap().uri
+    Address::read(text).recognised().unwrap().clone()
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn registries_are_recognised_by_their_hosts() {
 
 #[test]
 fn a_recognised_destination_has_an_image_name_and_no_tag() {
-    let check = |text: &str| text.parse::<Address>().unwrap().destination();
+    let check = |text: &str| Address::read(text).destination();
     assert!(!check("https://reg.azurecr.io/a").unwrap().warned);
     let other = check("localhost:5000/a:dev").unwrap();
     assert!(other.warned);
-    assert_eq!(other.uri.to_string(), "localhost:5000/a");
+    assert_eq!(uri("localhost:5000/a:dev").to_string(), "localhost:5000/a");
     let tagged = "reg.azurecr.io/a/b:v1".to_owned();
     assert_eq!(check(&tagged), Err(AddressError::Tagged(tagged)));
     let short = "us-docker.pkg.dev/p/r".to_owned();
@@ -116,18 +116,51 @@ fn the_parts_are_those_of_the_address() {
 }
 
 #[test]
-fn what_no_image_is_called_is_no_address() {
+fn what_no_image_is_called_is_of_an_unknown_kind() {
     for text in [
         "",
         "A/B",
         "s3://b/k",
+        "http://reg.azurecr.io/a",
         "https://https://a.io/b",
         "a b",
         "a:",
         "a/",
+        "reg.azurecr.io/",
+        "1.dkr.ecr.us-east-1.amazonaws.com//a",
+        "us-docker.pkg.dev/example.com:p/r/i",
     ] {
-        assert!(text.parse::<Address>().is_err(), "{text}");
+        let address = Address::read(text);
+        let error = address.repository().unwrap_err();
+        assert!(matches!(error, AddressError::NotAnImage { .. }), "{text}");
+        assert!(address.destination().unwrap().warned, "{text}");
+        assert!(text.parse::<RegistryUri>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn behind_a_known_repository_stands_nothing() {
+    for (text, rest, refused) in [
+        ("reg.azurecr.io/a:", ":", false),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/a:", ":", false),
+        ("us-docker.pkg.dev/p/r/i:", ":", true),
+        ("reg.azurecr.io/a/", "/", true),
+        ("reg.azurecr.io/a:v1:v2", ":v1:v2", true),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/a b", " b", true),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/a:v/x", ":v/x", true),
+    ] {
+        let address = Address::read(text);
+        assert_eq!(address.rest(), rest, "{text}");
+        assert_eq!(address.destination().is_err(), refused, "{text}");
+    }
+}
+
+#[test]
+fn ecr_without_dkr_is_ecr() {
+    let text = "123456789012.ecr.us-east-1.amazonaws.com/a/b";
+    let with = "123456789012.dkr.ecr.us-east-1.amazonaws.com/a/b";
+    assert_eq!(uri(text).to_string(), with);
+    assert_eq!(Address::read(text).to_string(), text);
 }
 
 const HOST: &str = "[a-z0-9]{1,4}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]{1,6}\\.amazonaws\\.com(\\.cn)?|\
@@ -137,10 +170,10 @@ const HOST: &str = "[a-z0-9]{1,4}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]{1,6}\\.amazona
 proptest! {
     #[test]
     fn no_text_panics(text in "(https://)?\\PC{0,40}") {
-        if let Ok(address) = text.parse::<Address>() {
-            let written = text.strip_prefix("https://").unwrap_or(&text);
-            prop_assert_eq!(address.to_string(), written);
-        }
+        let address = Address::read(&text);
+        let written = text.strip_prefix("https://").unwrap_or(&text);
+        prop_assert_eq!(address.to_string(), written);
+        prop_assert!(written.ends_with(address.rest()));
     }
 
     #[test]
@@ -153,13 +186,14 @@ proptest! {
         // A label of a host neither begins nor ends with a dash.
         prop_assume!(bare.parse::<ImageRef>().is_ok());
         let text = format!("{bare}{tag}");
-        let address: Address = text.parse().unwrap();
+        let address = Address::read(&text);
+        let uri = address.recognised().unwrap();
         prop_assert_eq!(address.to_string(), text);
-        prop_assert_eq!(address.uri().to_string(), bare.clone());
-        prop_assert_eq!(&bare.parse::<RegistryUri>().unwrap(), address.uri());
+        prop_assert_eq!(uri.to_string(), bare.clone());
+        prop_assert_eq!(&bare.parse::<RegistryUri>().unwrap(), uri);
         let refused = address.destination().is_err();
-        let known = address.uri().is_recognised();
-        let whole = tag.is_empty() && address.uri().has_image_name();
+        let known = uri.is_recognised();
+        let whole = tag.is_empty() && uri.has_image_name();
         prop_assert_eq!(refused, known && !whole);
     }
 }

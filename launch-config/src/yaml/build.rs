@@ -22,7 +22,10 @@ fn build(item: &Item) -> Result<(Value, Spans), Problem> {
         Content::Scalar { text, plain } => (scalar(item, text, *plain)?, Below::Nothing),
         Content::List(items) => {
             expect_tag(item, Tag::Seq, "a list")?;
-            let built = items.iter().map(build).collect::<Result<Vec<_>, _>>()?;
+            let at =
+                |(index, item)| build(item).map_err(|problem| problem.below(&format!("[{index}]")));
+            let built = items.iter().enumerate().map(at);
+            let built = built.collect::<Result<Vec<_>, _>>()?;
             let (values, spans) = built.into_iter().unzip();
             (Value::Array(values), Below::List(spans))
         }
@@ -83,7 +86,7 @@ fn mapping(entries: &[(Item, Item)]) -> Result<Merged, Problem> {
         }
     }
     for (key, name, value) in own {
-        let (value, mut spans) = build(value)?;
+        let (value, mut spans) = build(value).map_err(|problem| problem.below(name))?;
         spans.key = Some(key.place);
         merged.map.insert(name.to_owned(), value);
         merged.spans.insert(name.to_owned(), spans);
@@ -140,7 +143,7 @@ fn key_name(key: &Item) -> Result<&str, Problem> {
     let shown: String = text.chars().take(40).collect();
     let message = format!("a key is a text, and `{shown}` is {found} in YAML");
     let hint = format!("put the key in quotes: \"{shown}\"");
-    Err(hinted(problem(Some(key.place), message), hint))
+    Err(hinted(problem(Some(key.place), message), hint).below(&shown))
 }
 
 fn duplicate(key: &Item, name: &str, first: usize) -> Problem {
@@ -152,5 +155,5 @@ fn duplicate(key: &Item, name: &str, first: usize) -> Problem {
     } else {
         "keep one of the two"
     };
-    hinted(problem(Some(key.place), message), hint)
+    hinted(problem(Some(key.place), message), hint).below(&shown)
 }

@@ -257,6 +257,16 @@ const PLAINER: &[(&str, &str, &str)] = &[
         "put a text that has `: ` in it in quotes",
     ),
     (
+        "illegal placement of ':'",
+        "a `:` stands where no key can",
+        "a bracket above may not be closed",
+    ),
+    (
+        "while scanning an anchor or alias",
+        "an anchor or an alias has no name",
+        "put a text that starts with `*` or `&` in quotes",
+    ),
+    (
         "simple key expect ':'",
         "the key before this has no `:`",
         "write `key: value`, the value indented if it starts below",

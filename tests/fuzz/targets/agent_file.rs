@@ -1,7 +1,8 @@
 //! Any text is an agent file or a report of what is wrong with it, each place inside it.
 #![no_main]
 
-use launch_config::load::{Report, agent_text};
+use launch_config::agent::Layers;
+use launch_config::load::{Report, agent_text, helm_values};
 use libfuzzer_sys::fuzz_target;
 
 fn look(report: &Report, text: &str) {
@@ -22,11 +23,21 @@ fn look(report: &Report, text: &str) {
 }
 
 fuzz_target!(|text: &str| {
+    match helm_values("values.yaml", text) {
+        Ok(checked) => look(&checked.warnings, text),
+        Err(report) => look(&report, text),
+    }
     match agent_text("launch-config.yaml", text) {
         Ok(checked) => {
             look(&checked.warnings, text);
             assert!(serde_json::to_value(&checked.value).is_ok());
             let _ = (checked.value.slots(), checked.value.destination());
+            let layers = Layers::new().with_file("launch-config.yaml", text);
+            let resolved = layers.resolve().expect("it was read").value;
+            for entry in resolved.entries() {
+                assert!(!entry.origin.to_string().is_empty());
+            }
+            assert!(resolved.registration()["queues"].is_array());
         }
         Err(report) => {
             assert!(report.has_errors());

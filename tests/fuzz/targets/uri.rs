@@ -17,27 +17,20 @@ fuzz_target!(|text: &str| {
         );
         assert!(uri.is_recognised() || uri.region().is_none());
     }
-    match text.parse::<Address>() {
-        Ok(address) => {
-            assert_eq!(
-                address
-                    .to_string()
-                    .parse::<Address>()
-                    .expect("it was shown"),
-                address
-            );
-            if let Ok(destination) = address.destination() {
-                assert!(destination.uri.has_image_name());
-                assert!(destination.warned || address.suffix().is_none());
-            }
+    let address = Address::read(text);
+    assert!(address.as_str().ends_with(address.rest()));
+    match address.recognised() {
+        Ok(uri) => {
             // Neither scheme nor tag is part of the repository.
-            let repository = address.uri().to_string();
-            assert_eq!(
-                repository.parse::<RegistryUri>().expect("a repository"),
-                *address.uri()
-            );
+            let repository = uri.to_string();
+            assert_eq!(repository.parse::<RegistryUri>().expect("a repository"), *uri);
+            assert_eq!(uri.image().to_string(), repository);
         }
         Err(error) => assert!(!error.to_string().is_empty() && !error.hint().is_empty()),
+    }
+    if let Ok(destination) = address.destination() {
+        assert!(destination.warned || !address.is_tagged());
+        assert!(destination.warned || address.repository().is_ok());
     }
     match text.parse::<StoreUri>() {
         Ok(store) => assert_eq!(store.to_string(), text),

@@ -25,6 +25,10 @@ pub(super) const CATEGORY: Category = Category {
             explains: |case, answer| recognises(case, answer, Reading::EcrHost),
         },
         Improvement {
+            id: "ecr-without-dkr",
+            explains: |case, answer| recognises(case, answer, Reading::EcrWithoutDkr),
+        },
+        Improvement {
             id: "artifact-registry-paths",
             explains: |case, answer| recognises(case, answer, Reading::GoogleNested),
         },
@@ -202,7 +206,7 @@ fn recognises(case: &Case, answer: &Answer, expected: Reading) -> bool {
         None => apart(ours) == apart(&case.output),
     };
     let kind = match expected {
-        Reading::EcrHost => "ecr",
+        Reading::EcrHost | Reading::EcrWithoutDkr => "ecr",
         Reading::AcrHost | Reading::AcrNested => "acr",
         _ => "gar",
     };

@@ -13,15 +13,15 @@ pub(super) const CATEGORY: Category = Category {
     improvements: &[
         Improvement {
             id: "addresses-are-image-names",
-            explains: |case, answer| {
-                reading(text(case)) == Reading::NoImage
-                    && changed(case, answer, &REGISTRIES)
-                    && answer.accepted().is_some_and(refuses_all)
-            },
+            explains: takes_for_none,
         },
         Improvement {
             id: "ecr-of-every-partition",
             explains: |case, answer| recognises(case, answer, Reading::EcrHost, "ecr"),
+        },
+        Improvement {
+            id: "ecr-without-dkr",
+            explains: |case, answer| recognises(case, answer, Reading::EcrWithoutDkr, "ecr"),
         },
         Improvement {
             id: "artifact-registry-paths",
@@ -52,11 +52,7 @@ pub(super) const CATEGORY: Category = Category {
                 ];
                 clouds.iter().any(|cloud| text(case).contains(cloud))
                     && case.output["azure_blob"].is_null()
-                    && changed(
-                        case,
-                        answer,
-                        &with_registries(case, answer, &["azure_blob"]),
-                    )
+                    && changed(case, answer, &["azure_blob"])
             },
         },
         Improvement {
@@ -68,12 +64,9 @@ pub(super) const CATEGORY: Category = Category {
 
 fn run(input: &Value) -> Answer {
     let text = input["uri"].as_str().unwrap_or_default();
-    let address = text.parse::<Address>();
+    let address = Address::read(text);
     let store = text.parse::<StoreUri>().ok();
-    let (ecr, gar, acr) = match &address {
-        Ok(address) => parts(address),
-        Err(_) => Default::default(),
-    };
+    let (ecr, gar, acr) = parts(&address);
     Answer::Accepted(json!({
         "ecr": ecr,
         "gar": gar,
@@ -88,39 +81,33 @@ fn run(input: &Value) -> Answer {
 
 /// The parts as ECR, Artifact Registry and ACR.
 fn parts(address: &Address) -> (Option<Value>, Option<Value>, Option<Value>) {
-    let suffix = address.suffix();
-    match address.uri() {
-        RegistryUri::Ecr(ecr) => {
+    let rest = address.rest();
+    let tag = rest.strip_prefix(':').unwrap_or(rest);
+    match address.recognised() {
+        Ok(RegistryUri::Ecr(ecr)) => {
             let parts = json!({
                 "account": ecr.account(),
                 "region": ecr.region(),
                 "repository": ecr.repository(),
-                "tag": suffix.unwrap_or_default(),
+                "tag": tag,
             });
             (Some(parts), None, None)
         }
-        RegistryUri::ArtifactRegistry(gar) => {
-            let colon = |suffix: String| {
-                if suffix.starts_with('@') {
-                    suffix
-                } else {
-                    format!(":{suffix}")
-                }
-            };
+        Ok(RegistryUri::ArtifactRegistry(gar)) => {
             let parts = json!({
                 "region": gar.region(),
                 "project": gar.project(),
                 "repository": gar.repository(),
                 "image_name": gar.image(),
-                "tag": suffix.map(colon),
+                "tag": Some(rest).filter(|rest| !rest.is_empty()),
             });
             (None, Some(parts), None)
         }
-        RegistryUri::Acr(acr) => {
+        Ok(RegistryUri::Acr(acr)) => {
             let parts = json!({
                 "registry": acr.registry(),
                 "repository": acr.repository(),
-                "tag": suffix.unwrap_or_default(),
+                "tag": tag,
             });
             (None, None, Some(parts))
         }
@@ -160,27 +147,20 @@ fn azure_blob(store: &StoreUri) -> Option<Value> {
     }))
 }
 
-fn inferred(address: &Result<Address, AddressError>) -> Value {
-    let Ok(address) = address else {
-        return json!({"refused": NOT_AN_IMAGE});
+fn inferred(address: &Address) -> Value {
+    let written = address.as_str();
+    let (kind, repository) = match address.repository() {
+        Ok(uri) => (kind(uri), uri.to_string()),
+        Err(AddressError::NotAnImage { .. }) => ("anonymous", written.to_owned()),
+        Err(_) => return json!({"refused": "gar address lacks a part"}),
     };
-    match address.with_image_name() {
-        Ok(uri) => json!({
-            "kind": kind(uri),
-            "uri": address.to_string(),
-            "repo_uri": uri.to_string(),
-        }),
-        Err(_) => json!({"refused": "gar address lacks a part"}),
-    }
+    json!({"kind": kind, "uri": written, "repo_uri": repository})
 }
 
-fn destination(address: &Result<Address, AddressError>) -> Value {
-    let Ok(address) = address else {
-        return json!({"refused": NOT_AN_IMAGE});
-    };
+fn destination(address: &Address) -> Value {
     match address.destination() {
         Ok(destination) => json!({
-            "accepted": address.to_string(),
+            "accepted": destination.written,
             "warned": destination.warned,
         }),
         Err(AddressError::Tagged(_)) => json!({"refused": "tag present"}),
@@ -190,7 +170,6 @@ fn destination(address: &Result<Address, AddressError>) -> Value {
 
 /// The keys about registries.
 const REGISTRIES: [&str; 5] = ["ecr", "gar", "acr", "inferred", "destination"];
-const NOT_AN_IMAGE: &str = "not the name of an image";
 
 /// The vectors' word for a kind of registry.
 pub(super) fn kind(uri: &RegistryUri) -> &'static str {
@@ -209,6 +188,8 @@ pub(super) enum Reading {
     NoImage,
     /// A host of ECR in China, or one with FIPS cryptography.
     EcrHost,
+    /// A host of ECR as W&B's documentation writes it, without `.dkr`.
+    EcrWithoutDkr,
     /// More than one part behind the repository of Artifact Registry, a part with a dot, a
     /// project of a domain, or a digest without a tag.
     GoogleNested,
@@ -235,6 +216,8 @@ pub(super) fn reading(text: &str) -> Reading {
         || host.contains(".dkr.ecr.") && host.ends_with(".amazonaws.com.cn")
     {
         Reading::EcrHost
+    } else if is_ecr_without_dkr(host) {
+        Reading::EcrWithoutDkr
     } else if host.to_lowercase().ends_with("-docker.pkg.dev") {
         let nested = path_only.contains('.') || path_only.split('/').count() > 3;
         let digest = path[path_only.len()..].starts_with('@');
@@ -256,6 +239,11 @@ pub(super) fn reading(text: &str) -> Reading {
     }
 }
 
+fn is_ecr_without_dkr(host: &str) -> bool {
+    let amazon = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+    amazon && host.split('.').nth(1) == Some("ecr")
+}
+
 fn text(case: &Case) -> &str {
     case.input["uri"].as_str().unwrap_or_default()
 }
@@ -274,21 +262,18 @@ fn changed(case: &Case, answer: &Answer, keys: &[&str]) -> bool {
     case.error.is_none() && theirs.len() == ours.len() && theirs.iter().all(rest)
 }
 
-/// The keys, and those of registries if the text is an address of none either.
-fn with_registries<'a>(case: &Case, answer: &Answer, keys: &[&'a str]) -> Vec<&'a str> {
-    let none = reading(text(case)) == Reading::NoImage;
-    let mut keys = keys.to_vec();
-    if none && answer.accepted().is_some_and(refuses_all) {
-        keys.extend(REGISTRIES);
-    }
-    keys
-}
-
-/// We take the text for no address, in every respect.
-fn refuses_all(ours: &Value) -> bool {
-    let null = ["ecr", "gar", "acr"].iter().all(|key| ours[*key].is_null());
-    let refused = |key: &str| ours[key]["refused"] == NOT_AN_IMAGE;
-    null && refused("inferred") && refused("destination")
+/// The original takes a text for a repository that no image can be called by; we take it
+/// for one of an unknown kind, or say what is behind its name.
+fn takes_for_none(case: &Case, answer: &Answer) -> bool {
+    let Some(ours) = answer.accepted() else {
+        return false;
+    };
+    let theirs = &case.output["destination"];
+    let unknown = ours["destination"]["warned"] == true && ours["inferred"]["kind"] == "anonymous";
+    reading(text(case)) == Reading::NoImage
+        && theirs["warned"] != true
+        && (unknown || ours["destination"]["refused"] == "tag present")
+        && changed(case, answer, &REGISTRIES)
 }
 
 /// The original takes an address for none of its kind, or for another one; we read it.
@@ -340,5 +325,5 @@ fn refuses_stores(case: &Case, answer: &Answer) -> bool {
     theirs
         && (named || text(case).contains(char::is_control))
         && STORES.iter().all(|store| ours[*store].is_null())
-        && changed(case, answer, &with_registries(case, answer, &STORES))
+        && changed(case, answer, &STORES)
 }
