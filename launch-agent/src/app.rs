@@ -1,10 +1,11 @@
 //! Assembly: settings in, adapters out. The one place that names every adapter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use launch_builder::Builder;
 use launch_builder::plan::Plan;
-use launch_config::agent::{BackendKind, BuilderKind};
+use launch_config::agent::BuilderKind;
 use launch_config::id::WorkerName;
 use launch_config::image::Digest;
 use launch_config::spec::Resource;
@@ -12,7 +13,9 @@ use launch_queue::QueueAdmin;
 use launch_registry::Registry;
 use launch_registry::hosted::HostedRegistry;
 use launch_runner::Runner;
+use tokio::sync::watch;
 
+use crate::backend::Backend;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::flights::Flights;
@@ -23,6 +26,10 @@ use crate::settings::Settings;
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) queue: Arc<dyn QueueAdmin>,
+    /// Changes when something may have arrived, if the queue tells.
+    pub(crate) arrivals: Option<watch::Receiver<u64>>,
+    /// How long an idle agent waits before it asks again.
+    pub(crate) poll: Duration,
     pub(crate) registry: Arc<dyn Registry>,
     /// The same, with the clouds' credentials in view.
     pub(crate) hosted: HostedRegistry,
@@ -44,7 +51,12 @@ struct Docker {
 }
 
 /// A command asked for what this program was built without.
-#[cfg(not(all(feature = "sqlite", feature = "process", feature = "docker")))]
+#[cfg(not(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "process",
+    feature = "docker"
+)))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
         "{what} needs the feature `{feature}`, which this program was built without"
@@ -62,8 +74,11 @@ impl App {
             .create()
             .map_err(|error| Failure::doing("no state directory", &error))?;
         let hosted = HostedRegistry::builder().build()?;
+        let backend = Backend::open(&settings).await?;
         Ok(Self {
-            queue: Self::open_queue(&settings).await?,
+            queue: backend.queue,
+            arrivals: backend.arrivals,
+            poll: backend.poll,
             registry: Arc::new(hosted.clone()),
             hosted,
             contexts: Contexts::new(state.contexts()),
@@ -78,29 +93,8 @@ impl App {
     }
 
     /// Opens the queue alone: all that `submit` and `queue` need.
-    #[cfg(feature = "sqlite")]
     pub(crate) async fn open_queue(settings: &Settings) -> Result<Arc<dyn QueueAdmin>, Failure> {
-        settings.require(BackendKind::Sqlite)?;
-        settings.state.create()?;
-        let path = settings
-            .config
-            .backend
-            .path
-            .clone()
-            .unwrap_or_else(|| settings.state.queue());
-        Ok(Arc::new(
-            launch_queue::sqlite::SqliteQueue::open(path).await?,
-        ))
-    }
-
-    /// Says that there is no queue in this program.
-    #[cfg(not(feature = "sqlite"))]
-    #[expect(
-        clippy::unused_async,
-        reason = "the same signature with and without the feature"
-    )]
-    pub(crate) async fn open_queue(_settings: &Settings) -> Result<Arc<dyn QueueAdmin>, Failure> {
-        Err(feature_off("the embedded queue", "sqlite"))
+        Ok(Backend::open(settings).await?.queue)
     }
 
     /// The runner of a resource, or what it would take to have one.

@@ -6,6 +6,7 @@
 //! is not.
 
 mod app;
+mod backend;
 mod choose;
 mod cli;
 mod clock;

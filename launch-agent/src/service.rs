@@ -6,6 +6,7 @@ use std::time::Duration;
 use launch_config::id::QueueName;
 use launch_queue::Error;
 use launch_queue::job::Lease;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +16,6 @@ use crate::failure::{Failure, one_line};
 use crate::journal::{Entry, Journal};
 use crate::shutdown::Shutdown;
 use crate::worker::{self, Ended, Signals, Work};
-
-/// How long an idle agent waits before it looks again. The embedded queue answers in well
-/// under a millisecond, so this is below a thousandth of a core.
-const POLL: Duration = Duration::from_millis(250);
 
 /// What to do.
 #[derive(Debug)]
@@ -153,6 +150,7 @@ impl Service {
 
     /// Works until told to stop, or until there is nothing more to do.
     pub(crate) async fn run(mut self) -> Result<Tally, Failure> {
+        let mut arrivals = self.app.arrivals.clone();
         while !self.shutdown.drain.is_cancelled() {
             if self.has_free_slot() && self.take().await {
                 continue;
@@ -162,7 +160,8 @@ impl Service {
             }
             tokio::select! {
                 Some(ended) = self.jobs.join_next() => self.count(ended),
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(self.app.poll) => {}
+                () = arrival(&mut arrivals) => {}
                 () = self.shutdown.drain.cancelled() => {}
             }
         }
@@ -240,5 +239,16 @@ impl Service {
                 self.tally.left += 1;
             }
         }
+    }
+}
+
+/// Waits until something may have arrived; for ever, where the queue does not tell.
+async fn arrival(arrivals: &mut Option<watch::Receiver<u64>>) {
+    let has_changed = match arrivals {
+        Some(arrivals) => arrivals.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_changed {
+        std::future::pending::<()>().await;
     }
 }

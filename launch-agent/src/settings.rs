@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use launch_config::agent::variables::Variables;
-use launch_config::agent::{
-    AgentConfig, BackendKind, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved,
-};
+use launch_config::agent::{AgentConfig, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved};
 use launch_config::id::QueueName;
 use launch_config::load::{self, Checked, LoadError, Problem, ProblemKind, Report};
 
@@ -73,19 +71,6 @@ impl Settings {
     /// The builder asked for, by flag or file.
     pub(crate) fn builder(&self) -> Option<BuilderKind> {
         self.builder.or(self.config.builder.kind)
-    }
-
-    /// Refuses a backend that this program does not have.
-    pub(crate) fn require(&self, there: BackendKind) -> Result<(), Failure> {
-        let wanted = self.config.backend.kind.unwrap_or(there);
-        if wanted == there {
-            return Ok(());
-        }
-        let (name, there) = (wanted.as_str(), there.as_str());
-        Err(Failure::usage(format!(
-            "backend `{name}` is not in this version of the program"
-        ))
-        .with_hint(format!("`backend: {{type: {there}}}` is")))
     }
 
     /// What should be known about a backend nobody chose.

@@ -30,10 +30,10 @@ use self::connection::{Body, QUESTION, refusal, unreachable};
 use self::session::Answers;
 use self::trace::Trace;
 use super::build::{Failed, labels, sentence};
-use crate::log::Log;
 use super::{DockerBuilder, silent};
 use crate::BuildRequest;
 use crate::error::Error;
+use crate::log::Log;
 use crate::plan::{BUILDKIT_DOCKERFILE_NAME, DOCKERFILE_NAME};
 
 /// The first version of the API whose builds can be BuildKit's.

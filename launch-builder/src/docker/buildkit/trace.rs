@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::log::Log;
 use super::protobuf::{Fields, Value};
+use crate::log::Log;
 
 /// The steps of a build so far.
 #[derive(Debug, Default)]
