@@ -29,6 +29,8 @@ pub(crate) struct App {
     docker: Result<Docker, Failure>,
     #[cfg(feature = "process")]
     process: launch_runner::process::ProcessRunner,
+    #[cfg(feature = "kubernetes")]
+    kubernetes: launch_runner::kubernetes::KubernetesRunner,
 }
 
 #[cfg(feature = "docker")]
@@ -39,7 +41,12 @@ struct Docker {
 }
 
 /// A command asked for what this program was built without.
-#[cfg(not(all(feature = "sqlite", feature = "process", feature = "docker")))]
+#[cfg(not(all(
+    feature = "sqlite",
+    feature = "process",
+    feature = "docker",
+    feature = "kubernetes"
+)))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
         "{what} needs the feature `{feature}`, which this program was built without"
@@ -66,6 +73,8 @@ impl App {
             docker: Docker::connect(&settings),
             #[cfg(feature = "process")]
             process: launch_runner::process::ProcessRunner::open(state.runs())?,
+            #[cfg(feature = "kubernetes")]
+            kubernetes: crate::kubernetes::runner(&settings)?,
             settings,
         })
     }
@@ -97,7 +106,7 @@ impl App {
 
     /// The runner of a resource, or what it would take to have one.
     #[cfg_attr(
-        not(any(feature = "process", feature = "docker")),
+        not(any(feature = "process", feature = "docker", feature = "kubernetes")),
         expect(clippy::unused_self, reason = "with no runner there is nothing to ask")
     )]
     pub(crate) fn runner(&self, resource: Resource) -> Result<&dyn Runner, Failure> {
@@ -110,10 +119,14 @@ impl App {
             Resource::LocalContainer => Ok(&self.docker()?.runner),
             #[cfg(not(feature = "docker"))]
             Resource::LocalContainer => Err(feature_off("`local-container`", "docker")),
+            #[cfg(feature = "kubernetes")]
+            Resource::Kubernetes => Ok(&self.kubernetes),
+            #[cfg(not(feature = "kubernetes"))]
+            Resource::Kubernetes => Err(feature_off("`kubernetes`", "kubernetes")),
             other => Err(Failure::usage(format!(
                 "resource `{other}` is not supported by this version"
             ))
-            .with_hint("`local-process` and `local-container` are")),
+            .with_hint("`local-process`, `local-container` and `kubernetes` are")),
         }
     }
 
@@ -122,6 +135,7 @@ impl App {
         match name {
             "process" => self.runner(Resource::LocalProcess),
             "docker" => self.runner(Resource::LocalContainer),
+            "kubernetes" => self.runner(Resource::Kubernetes),
             other => Err(Failure::usage(format!(
                 "there is no runner `{other}` in this version"
             ))),
