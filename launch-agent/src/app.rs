@@ -41,6 +41,8 @@ pub(crate) struct App {
     docker: Result<Docker, Failure>,
     #[cfg(feature = "process")]
     process: launch_runner::process::ProcessRunner,
+    #[cfg(feature = "kubernetes")]
+    kubernetes: launch_runner::kubernetes::KubernetesRunner,
 }
 
 #[cfg(feature = "docker")]
@@ -55,7 +57,8 @@ struct Docker {
     feature = "sqlite",
     feature = "postgres",
     feature = "process",
-    feature = "docker"
+    feature = "docker",
+    feature = "kubernetes"
 )))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
@@ -88,6 +91,8 @@ impl App {
             docker: Docker::connect(&settings),
             #[cfg(feature = "process")]
             process: launch_runner::process::ProcessRunner::open(state.runs())?,
+            #[cfg(feature = "kubernetes")]
+            kubernetes: crate::kubernetes::runner(&settings)?,
             settings,
         })
     }
@@ -99,7 +104,7 @@ impl App {
 
     /// The runner of a resource, or what it would take to have one.
     #[cfg_attr(
-        not(any(feature = "process", feature = "docker")),
+        not(any(feature = "process", feature = "docker", feature = "kubernetes")),
         expect(clippy::unused_self, reason = "with no runner there is nothing to ask")
     )]
     pub(crate) fn runner(&self, resource: Resource) -> Result<&dyn Runner, Failure> {
@@ -112,10 +117,14 @@ impl App {
             Resource::LocalContainer => Ok(&self.docker()?.runner),
             #[cfg(not(feature = "docker"))]
             Resource::LocalContainer => Err(feature_off("`local-container`", "docker")),
+            #[cfg(feature = "kubernetes")]
+            Resource::Kubernetes => Ok(&self.kubernetes),
+            #[cfg(not(feature = "kubernetes"))]
+            Resource::Kubernetes => Err(feature_off("`kubernetes`", "kubernetes")),
             other => Err(Failure::usage(format!(
                 "resource `{other}` is not supported by this version"
             ))
-            .with_hint("`local-process` and `local-container` are")),
+            .with_hint("`local-process`, `local-container` and `kubernetes` are")),
         }
     }
 
@@ -124,6 +133,7 @@ impl App {
         match name {
             "process" => self.runner(Resource::LocalProcess),
             "docker" => self.runner(Resource::LocalContainer),
+            "kubernetes" => self.runner(Resource::Kubernetes),
             other => Err(Failure::usage(format!(
                 "there is no runner `{other}` in this version"
             ))),

@@ -19,6 +19,8 @@ mod failure;
 mod flights;
 mod global;
 mod journal;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod pipeline;
 mod printer;
 mod report;

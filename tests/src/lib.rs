@@ -1,6 +1,7 @@
 //! The harness of the whole-system tests: the real program in a state directory of its
 //! own, and the compatibility [`vectors`].
 
+pub mod cluster;
 pub mod vectors;
 
 use std::path::{Path, PathBuf};

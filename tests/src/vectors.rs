@@ -13,6 +13,7 @@ mod dockerfile_plan;
 mod env;
 mod git_ref;
 mod job_spec;
+mod k8s_manifest;
 mod loader;
 mod macros;
 mod resource_policy;
@@ -34,6 +35,7 @@ const CATEGORIES: &[&Category] = &[
     &env::CATEGORY,
     &git_ref::CATEGORY,
     &job_spec::CATEGORY,
+    &k8s_manifest::CATEGORY,
     &loader::CATEGORY,
     &macros::CATEGORY,
     &resource_policy::CATEGORY,

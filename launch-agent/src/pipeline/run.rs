@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use launch_config::env::{RunContext, job_environment};
+use launch_config::macros::Macros;
 use launch_config::outcome::{Outcome, Reason, Stage};
-use launch_config::spec::{CODE_MOUNT, RunSpec};
+use launch_config::policy::Refusal;
+use launch_config::spec::{CODE_MOUNT, Resource, RunSpec, Service};
 use launch_queue::job::Job;
 use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
 use launch_runner::{Error, Runner};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::image::{Mount, Ready};
 use super::{Stop, Task};
@@ -59,13 +61,17 @@ pub(super) async fn submit(
             .runner(resource)
             .map_err(|failure| Stop::unsupported(Stage::Submit, &failure))?;
         let why = ready.choice().why.clone();
-        let request = request(spec, job, ready);
+        let request = request(task, spec, job, ready)?;
         let run = submit_or_cancel(task, runner, request).await?;
         let result = format!("{resource} ({why}): `{}`", run.handle().id);
         Ok((run, result))
     };
     task.progress.stage(Stage::Submit, work).await
 }
+
+/// How often a submission is tried whose backend fails, and the first pause between.
+const TRIES: u32 = 9;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A submission may wait long for an image; a wish to cancel must not. Dropping it leaves
 /// the run submitted or not, and `owned` says which.
@@ -74,14 +80,13 @@ async fn submit_or_cancel(
     runner: &dyn Runner,
     request: RunRequest,
 ) -> Result<Box<dyn Run>, Stop> {
-    let again = request.clone();
     tokio::select! {
-        run = runner.submit(request) => return run.map_err(|error| stop(&error)),
+        run = submit_patiently(runner, &request) => return run.map_err(|error| stop(&error)),
         () = task.cancel.cancelled() => {}
     }
     let owned = runner.owned().await.map_err(|error| stop(&error))?;
-    if owned.contains(&again.key) {
-        return runner.submit(again).await.map_err(|error| stop(&error));
+    if owned.contains(&request.key) {
+        return runner.submit(request).await.map_err(|error| stop(&error));
     }
     Err(Stop::new(
         Reason::Cancelled,
@@ -90,20 +95,75 @@ async fn submit_or_cancel(
     ))
 }
 
-fn request(spec: &RunSpec, job: &Job, ready: Ready) -> RunRequest {
+/// Submits again where the backend failed on the way: names derive from the key, so what
+/// was made the first time is met again.
+async fn submit_patiently(
+    runner: &dyn Runner,
+    request: &RunRequest,
+) -> Result<Box<dyn Run>, Error> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match runner.submit(request.clone()).await {
+            Err(error @ Error::Backend { .. }) => {
+                tracing::warn!(error = crate::failure::one_line(&error), "submitting again");
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    runner.submit(request.clone()).await
+}
+
+fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<RunRequest, Stop> {
     let resource = ready.choice().resource;
-    let context = RunContext::new(job.id.as_str()).with_job(job.queue.clone(), job.id.clone());
-    let args = with_mount(spec.args_for(resource), ready.mount());
+    let context = RunContext::new(job.id.as_str())
+        .with_resource(resource)
+        .with_job(job.queue.clone(), job.id.clone());
+    let macros = Macros::of(spec, job.id.as_str(), ready.image());
+    let args = macros.fill(&spec.args_for(resource));
+    judge(task, resource, &args)?;
+    let args = with_mount(args, ready.mount());
     let (workload, command) = ready.into_workload();
     let mut request = RunRequest::new(job.run_key(), workload)
         .with_command(command)
+        .with_overriding_command(!spec.overrides.entry_point.is_empty())
         .with_args(spec.overrides.args.iter().cloned())
         .with_resource_args(args)
         .with_env("LAUNCH_JOB_ID", job.id.as_str())
         .with_env("LAUNCH_ATTEMPT", job.attempt.to_string())
         .with_label("launch.queue", job.queue.as_str());
+    request = request.with_services(services(task, spec, &macros)?);
     request.env.extend(job_environment(spec, &context));
-    request
+    Ok(request)
+}
+
+/// The objects beside the run, with their macros filled in.
+fn services(task: &Task<'_>, spec: &RunSpec, macros: &Macros) -> Result<Vec<Service>, Stop> {
+    let one = |service: &Service| {
+        let mut service = service.clone();
+        let filled = macros.fill(&Value::Object(service.config));
+        let policy = &task.app.settings.config.policy;
+        policy.check_manifest(&filled).map_err(|refusals| {
+            let hint = refusals.iter().find_map(Refusal::hint);
+            Stop::error(Reason::Refused, Stage::Submit, &refusals).with_hint(hint.as_deref())
+        })?;
+        service.config = filled.as_object().cloned().unwrap_or_default();
+        Ok(service)
+    };
+    spec.additional_services.iter().map(one).collect()
+}
+
+/// Macros can turn harmless text into something else, so the result is judged again.
+fn judge(task: &Task<'_>, resource: Resource, args: &Value) -> Result<(), Stop> {
+    let mut map = Map::new();
+    map.insert(resource.as_str().to_owned(), args.clone());
+    let policy = &task.app.settings.config.policy;
+    let judged = policy.check_resource_args(&Value::Object(map));
+    judged.map_err(|refusals| {
+        let hint = refusals.iter().find_map(Refusal::hint);
+        Stop::error(Reason::Refused, Stage::Submit, &refusals).with_hint(hint.as_deref())
+    })
 }
 
 /// The queue's arguments, and the mount of the code: the agent's own, so no policy is asked.

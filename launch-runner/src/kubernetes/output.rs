@@ -8,32 +8,23 @@
 //! message is asked for with its time, and while we count bytes we remember where seconds
 //! began: from there the log is asked for again, and what was told is passed over.
 
+mod reading;
 mod stamps;
 
-use std::pin::Pin;
+use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
-use futures_util::FutureExt as _;
-use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _};
+use bytes::{Bytes, BytesMut};
 use k8s_openapi::api::core::v1::Pod as ApiPod;
 use kube::Error as ApiError;
-use kube::api::{Api, LogParams};
+use kube::api::Api;
 
-use self::stamps::Stamps;
-use super::failure::{answered, code};
+use self::reading::{Reading, Source};
+use super::failure::code;
 use super::hub::Pod;
+use super::run::KubernetesRun;
 
-/// Output that is there already is told in pieces of about this size.
-const PIECE: usize = 64 * 1024;
-
-/// One start of a pod's program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Source {
-    uid: String,
-    pod: String,
-    container: String,
-    restarts: u64,
-}
+/// How long reading a piece of a log may take.
+const SLICE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where the reading of a run's output stands.
 pub(super) struct Output {
@@ -45,18 +36,6 @@ pub(super) struct Output {
     done: Vec<Source>,
     /// Whether to wait for what is still to be written.
     follows: bool,
-}
-
-/// A log being read.
-struct Reading {
-    source: Source,
-    stamps: Stamps,
-    /// How much of this log was read, told or not.
-    read: u64,
-    stream: Option<Pin<Box<dyn AsyncBufRead + Send>>>,
-    /// Whether the program had ended when the stream was opened, so that its end is that
-    /// of the log.
-    is_last: bool,
 }
 
 /// What reading came to.
@@ -87,9 +66,7 @@ impl Output {
 
     /// Whether a log is open, so that reading waits for the program to write.
     pub(super) fn is_open(&self) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|reading| reading.stream.is_some())
+        self.current.as_ref().is_some_and(Reading::is_open)
     }
 
     /// Opens what is to be read next, if there is something.
@@ -150,7 +127,7 @@ impl Output {
     /// Whether a log was open that has to be opened again.
     pub(super) fn interrupt(&mut self) {
         if let Some(reading) = &mut self.current {
-            reading.stream = None;
+            reading.close();
         }
     }
 
@@ -197,87 +174,25 @@ fn source(pod: &Pod, restarts: u64) -> Source {
     }
 }
 
-impl Reading {
-    fn new(source: Source) -> Self {
-        Self {
-            source,
-            stamps: Stamps::default(),
-            read: 0,
-            stream: None,
-            is_last: false,
-        }
-    }
-
-    async fn open(
-        &mut self,
-        pods: &Api<ApiPod>,
-        follow: bool,
-        is_last: bool,
-    ) -> Result<(), ApiError> {
-        let since = self.stamps.restart();
-        let params = LogParams {
-            container: Some(self.source.container.clone()),
-            follow,
-            timestamps: true,
-            since_time: since.and_then(|time| time.parse().ok()),
-            ..LogParams::default()
-        };
-        let stream = answered(pods.log_stream(&self.source.pod, &params)).await?;
-        self.stream = Some(Box::pin(stream));
-        self.is_last = is_last;
-        Ok(())
-    }
-
-    /// Output that was not told, without the first `skip` bytes of the run; `None` at the
-    /// end of the stream.
-    async fn next(&mut self, skip: &mut u64) -> Result<Option<Bytes>, ApiError> {
-        loop {
-            let Some(stream) = &mut self.stream else {
-                return Ok(None);
-            };
-            let mut piece = Vec::new();
-            let chunk = stream.fill_buf().await.map_err(ApiError::ReadEvents)?;
-            let mut at_end = chunk.is_empty();
-            let length = chunk.len();
-            self.stamps.feed(chunk, &mut piece);
-            stream.consume_unpin(length);
-            while !at_end && piece.len() < PIECE {
-                let Some(more) = stream.fill_buf().now_or_never() else {
-                    break;
-                };
-                let Ok(chunk) = more else { break };
-                at_end = chunk.is_empty();
-                let length = chunk.len();
-                self.stamps.feed(chunk, &mut piece);
-                stream.consume_unpin(length);
-            }
-            if at_end {
-                self.stamps.finish(&mut piece);
-                self.stream = None;
-            }
-            let piece = self.untold(Bytes::from(piece), skip);
-            if !piece.is_empty() {
-                return Ok(Some(piece));
-            }
-            if self.stream.is_none() {
-                return Ok(None);
+/// At most `limit` bytes of output from `offset` on, as far as it is there.
+pub(super) async fn slice(
+    run: &KubernetesRun,
+    offset: u64,
+    limit: usize,
+) -> Result<Bytes, ApiError> {
+    let reading = async {
+        let pods = run.pods().await?;
+        let mut output = Output::new(run.cluster.logs(&run.namespace), offset).without_following();
+        let mut slice = BytesMut::new();
+        while slice.len() < limit && output.open(&pods).await? {
+            if let Read::Piece(piece) = output.read().await? {
+                slice.extend_from_slice(&piece);
             }
         }
-    }
-
-    /// Passes over what was read before this stream was opened, and what need not be told.
-    fn untold(&mut self, mut piece: Bytes, skip: &mut u64) -> Bytes {
-        let end = self.stamps.position();
-        let start = end - piece.len() as u64;
-        piece.advance(within(self.read.saturating_sub(start), &piece));
-        self.read = self.read.max(end);
-        let passed = within(*skip, &piece);
-        *skip -= passed as u64;
-        piece.advance(passed);
-        piece
-    }
-}
-
-fn within(number: u64, piece: &Bytes) -> usize {
-    usize::try_from(number).map_or(piece.len(), |number| number.min(piece.len()))
+        slice.truncate(limit);
+        Ok(slice.freeze())
+    };
+    tokio::time::timeout(SLICE_TIMEOUT, reading)
+        .await
+        .unwrap_or_else(|_| Err(ApiError::Service("the log took too long".into())))
 }

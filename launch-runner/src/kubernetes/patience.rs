@@ -39,7 +39,7 @@ impl Patience {
         self
     }
 
-    pub(super) fn of(&self, trouble: Trouble) -> Option<Duration> {
+    pub(super) fn of(self, trouble: Trouble) -> Option<Duration> {
         match trouble {
             Trouble::Unschedulable => self.schedule,
             // It will never be another name.

@@ -16,7 +16,7 @@ use super::end::{self, Noted, of_run};
 use super::failure::{absent_is_none, answered, backend, gone_is_fine};
 use super::hub::{Pod, View};
 use super::manifest::{BESIDE_ANNOTATION, Kind, OBJECT_ANNOTATION};
-use super::{NAME, Patience, stand, watch};
+use super::{NAME, Patience, output, stand, watch};
 use crate::Error;
 use crate::run::{Run, RunEnd, RunEvent, RunHandle};
 
@@ -218,7 +218,7 @@ impl Run for KubernetesRun {
         if self.record().await.map_err(failed)?.is_none() {
             return Err(Error::Lost(self.handle.key.clone()));
         }
-        watch::slice(self, offset, limit).await.map_err(failed)
+        output::slice(self, offset, limit).await.map_err(failed)
     }
 
     async fn cancel(&self, grace: Duration) -> Result<(), Error> {

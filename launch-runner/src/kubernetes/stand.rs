@@ -8,6 +8,7 @@ mod custom;
 mod fault;
 mod job;
 
+use kube::api::DynamicObject;
 use launch_config::outcome::Reason;
 use serde_json::Value;
 
@@ -85,6 +86,12 @@ pub(super) fn noted(object: &Value) -> Option<RunEnd> {
     serde_json::from_str(note).ok()
 }
 
+/// The end that was noted on a run's record.
+pub(super) fn noted_on(record: &DynamicObject) -> Option<RunEnd> {
+    let note = record.metadata.annotations.as_ref()?.get(END_ANNOTATION)?;
+    serde_json::from_str(note).ok()
+}
+
 /// An end as it is noted.
 pub(super) fn note(end: &RunEnd) -> String {
     serde_json::to_string(end).unwrap_or_default()
@@ -96,11 +103,11 @@ fn failure(pods: &[Pod], otherwise: &str) -> RunEnd {
     if let Some(end) = pods.iter().rev().filter(failed).find_map(taken_away) {
         return end;
     }
-    let ended = pods
+    let mut ended = pods
         .iter()
         .rev()
         .filter(|pod| pod.phase == "Failed" || pod.gone);
-    if let Some(end) = ended.filter_map(of_pod).next() {
+    if let Some(end) = ended.find_map(of_pod) {
         return end;
     }
     RunEnd::new(Reason::Failed { code: 1 }, otherwise)

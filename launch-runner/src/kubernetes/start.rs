@@ -5,26 +5,26 @@
 //! whose answer was lost is met again and passed over. What is left by a submit that was
 //! refused is removed; what is left by one that died is found through the record.
 
+mod prepare;
+mod record;
+
 use std::time::Duration;
 
 use kube::Error as ApiError;
 use kube::api::{DynamicObject, PostParams};
-use launch_config::id::RunKey;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::NAME;
-use super::conflict::{Conflict, conflict};
-use super::end;
+use self::record::Found;
+pub(super) use self::record::is_of_key;
 use super::failure::{absent_is_none, answered, code, refusal, refused, words};
-use super::manifest::{
-    ATTEMPT_ANNOTATION, BESIDE_LABEL, Beside, JOB_ANNOTATION, Kind, Manifest, Object, RUN_LABEL,
-};
+use super::manifest::{Kind, Manifest, Object, RUN_LABEL};
 use super::run::{Identity, KubernetesRun};
+use super::{NAME, end, stand};
 use crate::Error;
 use crate::run::Run as _;
 
-/// How soon we look again whether an object beside the run is ready.
+/// How soon we look again at what others remove.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long we try while others make and remove the same objects.
 const OTHERS_PATIENCE: Duration = Duration::from_mins(1);
@@ -69,7 +69,7 @@ async fn resolve(run: &KubernetesRun, manifest: &mut Manifest) {
 async fn make(run: &KubernetesRun, manifest: &Manifest) -> Result<(), Stop> {
     let deadline = Instant::now() + OTHERS_PATIENCE;
     while Instant::now() < deadline {
-        let record = match record(run, manifest).await? {
+        let record = match record::make(run, manifest).await? {
             Found::Ours(record) => record,
             Found::Other(why) => return Err(Stop::Refused(why)),
         };
@@ -88,166 +88,16 @@ async fn make(run: &KubernetesRun, manifest: &Manifest) -> Result<(), Stop> {
         // Ended before it had an object; or its object was removed, and the record is
         // about to follow it.
         let had_object = record.metadata.owner_references.is_some();
-        if is_over(&record) || had_object {
+        if record::is_over(&record) || had_object {
             return Ok(());
         }
-        for secret in &manifest.secrets {
-            self::secret(run, secret).await?;
-        }
-        for service in &manifest.services {
-            beside(run, service).await?;
-        }
-        for service in &manifest.services {
-            ready(run, service).await?;
-        }
+        prepare::all(run, manifest).await?;
         if let Some(main) = main(run, &manifest.main).await? {
             return adopt(run, manifest, &main, &manifest.main.kind).await;
         }
     }
     let busy = "others make and remove its objects all the time";
     Err(Stop::Failed("start", ApiError::Service(busy.into())))
-}
-
-enum Found {
-    Ours(Box<DynamicObject>),
-    Other(String),
-}
-
-/// Makes the record, or finds it.
-async fn record(run: &KubernetesRun, manifest: &Manifest) -> Result<Found, Stop> {
-    let failed = |error| Stop::Failed("create the record of", error);
-    for _ in 0..5 {
-        match create(run, &manifest.record).await {
-            Ok(record) => return Ok(Found::Ours(Box::new(record))),
-            Err(error) if code(&error) == Some(409) => {}
-            Err(error) => {
-                return Err(refusal_or(&error, "create the record of", &manifest.record)
-                    .unwrap_or_else(|| failed(error)));
-            }
-        }
-        let Some(found) = run.record().await.map_err(failed)? else {
-            continue;
-        };
-        if found.metadata.deletion_timestamp.is_some() {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        }
-        if is_of_key(&found, &run.handle.key) {
-            return Ok(Found::Ours(Box::new(found)));
-        }
-        let (name, namespace) = (&run.name, &run.namespace);
-        return Ok(Found::Other(format!(
-            "namespace `{namespace}` has a secret `{name}` that is not of this run; remove or rename it"
-        )));
-    }
-    Err(failed(ApiError::Service("it comes and goes".into())))
-}
-
-/// Whether a record is that of a key.
-pub(super) fn is_of_key(record: &DynamicObject, key: &RunKey) -> bool {
-    key_of(record).as_ref() == Some(key)
-}
-
-/// The key a record names.
-pub(super) fn key_of(record: &DynamicObject) -> Option<RunKey> {
-    let annotations = record.metadata.annotations.as_ref()?;
-    let job = annotations.get(JOB_ANNOTATION)?.parse().ok()?;
-    let attempt = annotations.get(ATTEMPT_ANNOTATION)?.parse().ok()?;
-    Some(RunKey::new(job, attempt))
-}
-
-/// Whether the run was ended before it had an object.
-fn is_over(record: &DynamicObject) -> bool {
-    let annotations = record.metadata.annotations.as_ref();
-    annotations.is_some_and(|all| all.contains_key(super::stand::END_ANNOTATION))
-}
-
-/// Makes a secret; one that is there is used, replaced or refused.
-async fn secret(run: &KubernetesRun, secret: &Object) -> Result<(), Stop> {
-    let action = "create a secret of";
-    let api = run.cluster.api(&secret.kind, &secret.namespace);
-    for _ in 0..5 {
-        match create(run, secret).await {
-            Ok(_) => return Ok(()),
-            Err(error) if code(&error) == Some(409) => {}
-            Err(error) => {
-                return Err(
-                    refusal_or(&error, action, secret).unwrap_or(Stop::Failed(action, error))
-                );
-            }
-        }
-        let found = absent_is_none(answered(api.get(secret.name())).await);
-        let Some(found) = found.map_err(|error| Stop::Failed(action, error))? else {
-            continue;
-        };
-        let theirs = serde_json::to_value(&found).unwrap_or_default();
-        match conflict(&theirs, &secret.body) {
-            Conflict::Keep => return Ok(()),
-            Conflict::Replace => {
-                let removed =
-                    answered(api.delete(secret.name(), &kube::api::DeleteParams::default())).await;
-                absent_is_none(removed).map_err(|error| Stop::Failed(action, error))?;
-            }
-            Conflict::Foreign => {
-                let (name, namespace) = (secret.name(), &secret.namespace);
-                return Err(Stop::Refused(format!(
-                    "namespace `{namespace}` has a secret `{name}` with another value that no \
-                     agent made; remove or rename it"
-                )));
-            }
-        }
-    }
-    Err(Stop::Failed(
-        action,
-        ApiError::Service("it comes and goes".into()),
-    ))
-}
-
-/// Makes an object beside the run, or finds it.
-async fn beside(run: &KubernetesRun, beside: &Beside) -> Result<(), Stop> {
-    let (object, action) = (&beside.object, "create an object beside");
-    match create(run, object).await {
-        Ok(_) => return Ok(()),
-        Err(error) if code(&error) == Some(409) => {}
-        Err(error) => {
-            return Err(refusal_or(&error, action, object).unwrap_or(Stop::Failed(action, error)));
-        }
-    }
-    let api = run.cluster.api(&object.kind, &object.namespace);
-    let found = absent_is_none(answered(api.get_metadata(object.name())).await);
-    let found = found.map_err(|error| Stop::Failed(action, error))?;
-    let label = found
-        .as_ref()
-        .and_then(|found| found.metadata.labels.as_ref()?.get(BESIDE_LABEL));
-    if label == Some(&run.name) {
-        return Ok(());
-    }
-    let (kind, name) = (&object.kind, object.name());
-    Err(Stop::Refused(format!(
-        "{kind} `{name}` is there already and not of this run"
-    )))
-}
-
-/// Waits until an object beside the run can be used.
-async fn ready(run: &KubernetesRun, beside: &Beside) -> Result<(), Stop> {
-    let Some(limit) = beside.ready_within else {
-        return Ok(());
-    };
-    let (object, deadline) = (&beside.object, Instant::now() + limit);
-    loop {
-        match super::ready::is_ready(&run.cluster, object).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) => tracing::debug!(key = %run.handle.key, %error, "is it ready?"),
-        }
-        if Instant::now() >= deadline {
-            let (kind, name, seconds) = (&object.kind, object.name(), limit.as_secs());
-            return Err(Stop::Refused(format!(
-                "{kind} `{name}` was not ready within {seconds} s"
-            )));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 /// Makes the object that is the run. `None`: another did, or somebody has its name.
@@ -301,20 +151,11 @@ async fn adopt(
             .map_err(failed)?;
     }
     let record = run.record().await.map_err(failed)?;
-    if let Some(end) = record.as_ref().and_then(noted) {
+    if let Some(end) = record.as_ref().and_then(stand::noted_on) {
         end::note(run, &end).await.map_err(failed)?;
         end::stop(run, GRACE).await.map_err(failed)?;
     }
     Ok(())
-}
-
-fn noted(record: &DynamicObject) -> Option<crate::run::RunEnd> {
-    let note = record
-        .metadata
-        .annotations
-        .as_ref()?
-        .get(super::stand::END_ANNOTATION)?;
-    serde_json::from_str(note).ok()
 }
 
 async fn create(run: &KubernetesRun, object: &Object) -> Result<DynamicObject, ApiError> {

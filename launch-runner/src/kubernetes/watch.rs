@@ -1,23 +1,22 @@
 //! What happens to a run, told in order, whatever happens to the connection.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod faults;
+
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kube::Error as ApiError;
-use launch_config::outcome::Reason;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::faults::Faults;
 use super::end::{self, Noted};
 use super::failure::{absent_is_none, answered, code, words};
 use super::hub::{Follower, Pod, View};
 use super::output::{Output, Read};
 use super::run::{Identity, KubernetesRun};
-use super::stand::{self, Fault, Stand, Trouble};
+use super::stand::{self, Stand};
 use crate::run::{RunEnd, RunEvent, RunState};
 
 /// How many events may wait for the watcher.
@@ -32,8 +31,6 @@ const REOPEN: Duration = Duration::from_millis(500);
 /// dead without saying so. Where all has ended, sooner.
 const SILENCE: Duration = Duration::from_mins(10);
 const LAST_SILENCE: Duration = Duration::from_mins(1);
-/// How long reading a piece of a log may take.
-const SLICE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Everything that happens to `run`, output from `offset` on.
 pub(super) fn events(run: KubernetesRun, offset: u64) -> BoxStream<'static, RunEvent> {
@@ -66,8 +63,7 @@ struct Watch {
     sender: mpsc::Sender<RunEvent>,
     output: Output,
     state: Option<RunState>,
-    /// The faults that were told, and since when they last.
-    faults: HashMap<(Trouble, String), Instant>,
+    faults: Faults,
     /// Since when the cluster does not answer.
     trouble: Option<Instant>,
     told_trouble: bool,
@@ -83,7 +79,7 @@ impl Watch {
             run,
             sender,
             state: None,
-            faults: HashMap::new(),
+            faults: Faults::default(),
             trouble: None,
             told_trouble: false,
             pause: BACKOFF.0,
@@ -140,7 +136,7 @@ impl Watch {
             if let Err(gone) = self.told(&stand, &view).await {
                 return Ok(Err(gone));
             }
-            let late = self.overdue(&stand);
+            let late = self.faults.overdue(&stand.faults, self.run.patience);
             if stand.must_note || late.is_some() {
                 let end = stand.end.or(late).unwrap_or_else(vanished);
                 self.cut_short(&end).await?;
@@ -178,7 +174,8 @@ impl Watch {
             Err(error) => return Err(error),
         }
         self.reopen = reopen;
-        let deadline = self.next_deadline().into_iter().chain(reopen).min();
+        let deadline = self.faults.next_deadline(self.run.patience);
+        let deadline = deadline.into_iter().chain(reopen).min();
         let silence = Instant::now() + SILENCE;
         tokio::select! {
             () = follower.changed() => {}
@@ -255,43 +252,10 @@ impl Watch {
             self.state = Some(stand.state);
             self.send(RunEvent::State(stand.state)).await?;
         }
-        self.tell_faults(&stand.faults).await
-    }
-
-    /// Tells what keeps the run from starting, each once.
-    async fn tell_faults(&mut self, faults: &[Fault]) -> Result<(), Gone> {
-        let lasting: Vec<(Trouble, String)> = faults.iter().map(Fault::key).collect();
-        self.faults.retain(|key, _| lasting.contains(key));
-        for fault in faults {
-            if let Entry::Vacant(place) = self.faults.entry(fault.key()) {
-                place.insert(Instant::now());
-                self.send(RunEvent::Warning(fault.text.clone())).await?;
-            }
+        for text in self.faults.note(&stand.faults) {
+            self.send(RunEvent::Warning(text)).await?;
         }
         Ok(())
-    }
-
-    /// The end of a run that something has kept from starting for too long.
-    fn overdue(&self, stand: &Stand) -> Option<RunEnd> {
-        stand.faults.iter().find_map(|fault| {
-            let limit = self.run.patience.of(fault.trouble)?;
-            let since = self.faults.get(&fault.key())?;
-            (since.elapsed() >= limit).then(|| {
-                let message = match limit.as_secs() {
-                    0 => fault.text.clone(),
-                    seconds => format!("not started within {seconds} s: {}", fault.text),
-                };
-                RunEnd::new(Reason::SubmitFailed, message)
-            })
-        })
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let limits = self
-            .faults
-            .iter()
-            .filter_map(|((trouble, _), since)| Some(*since + self.run.patience.of(*trouble)?));
-        limits.min()
     }
 
     /// Notes an end only we know of, and ends what is left.
@@ -305,7 +269,7 @@ impl Watch {
     /// The end of a run whose object is not there.
     async fn end_without_main(&mut self) -> Result<RunEnd, ApiError> {
         let record = self.run.record().await?;
-        let noted = record.as_ref().and_then(noted_on);
+        let noted = record.as_ref().and_then(stand::noted_on);
         Ok(noted.unwrap_or_else(vanished))
     }
 
@@ -319,7 +283,7 @@ impl Watch {
             return Ok(end);
         }
         let record = self.run.record().await?;
-        let noted = record.as_ref().and_then(noted_on);
+        let noted = record.as_ref().and_then(stand::noted_on);
         let main = view
             .main
             .as_ref()
@@ -359,15 +323,6 @@ fn vanished() -> RunEnd {
     RunEnd::lost("the run's object is gone from the cluster, and with it how the run ended")
 }
 
-fn noted_on(record: &kube::api::DynamicObject) -> Option<RunEnd> {
-    let note = record
-        .metadata
-        .annotations
-        .as_ref()?
-        .get(stand::END_ANNOTATION)?;
-    serde_json::from_str(note).ok()
-}
-
 /// Whether an object that the watch calls deleted is not there, asked of the cluster.
 async fn run_is_gone(
     run: &KubernetesRun,
@@ -384,27 +339,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// At most `limit` bytes of output from `offset` on, as far as it is there.
-pub(super) async fn slice(
-    run: &KubernetesRun,
-    offset: u64,
-    limit: usize,
-) -> Result<Bytes, ApiError> {
-    let reading = async {
-        let pods = run.pods().await?;
-        let mut output = Output::new(run.cluster.logs(&run.namespace), offset).without_following();
-        let mut slice = BytesMut::new();
-        while slice.len() < limit && output.open(&pods).await? {
-            if let Read::Piece(piece) = output.read().await? {
-                slice.extend_from_slice(&piece);
-            }
-        }
-        slice.truncate(limit);
-        Ok(slice.freeze())
-    };
-    tokio::time::timeout(SLICE_TIMEOUT, reading)
-        .await
-        .unwrap_or_else(|_| Err(ApiError::Service("the log took too long".into())))
 }

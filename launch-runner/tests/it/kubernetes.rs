@@ -3,6 +3,7 @@
 mod fates;
 mod manifest;
 mod support;
+mod wire;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! `job_spec`: a queue item and its job to the effective project and the next step.
 
-mod artifact;
+pub(super) mod artifact;
 mod rules;
 
 use launch_config::job::{
@@ -56,7 +56,7 @@ fn output(input: &Value, spec: &RunSpec) -> Result<Map<String, Value>, String> {
 }
 
 /// Docker builds where nothing else is said and its program is there.
-fn can_build(input: &Value) -> CanBuild {
+pub(super) fn can_build(input: &Value) -> CanBuild {
     let docker = input["docker_cli"].as_bool().unwrap_or(true);
     match input["agent_config"]["builder"]["type"].as_str() {
         Some("noop") => CanBuild::No,

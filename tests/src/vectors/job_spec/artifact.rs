@@ -17,13 +17,13 @@ type Files = BTreeMap<String, String>;
 
 /// What a case says about its job.
 #[derive(Debug)]
-pub(super) struct Artifact<'a> {
+pub(in super::super) struct Artifact<'a> {
     job: &'a Value,
     remote: &'a Value,
 }
 
 impl<'a> Artifact<'a> {
-    pub(super) fn of(input: &'a Value) -> Self {
+    pub(in super::super) fn of(input: &'a Value) -> Self {
         Self {
             job: &input["job"],
             remote: &input["git_remote"],
@@ -31,7 +31,7 @@ impl<'a> Artifact<'a> {
     }
 
     /// The document of the job of this name.
-    pub(super) fn document(&self, name: &str) -> Result<JobDocument, String> {
+    pub(in super::super) fn document(&self, name: &str) -> Result<JobDocument, String> {
         let aliases = self.job["aliases"].as_array().into_iter().flatten();
         let mut names = aliases.chain([&self.job["artifact"]]);
         if !names.any(|known| known == name) {
@@ -77,7 +77,10 @@ impl<'a> Artifact<'a> {
     }
 
     /// The fields that describe the directory.
-    pub(super) fn directory(&self, job: &JobDocument) -> Result<Map<String, Value>, String> {
+    pub(in super::super) fn directory(
+        &self,
+        job: &JobDocument,
+    ) -> Result<Map<String, Value>, String> {
         let mut files = Files::new();
         let mut told = Map::new();
         for step in job.steps() {
