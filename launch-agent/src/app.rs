@@ -29,6 +29,8 @@ pub(crate) struct App {
     docker: Result<Docker, Failure>,
     #[cfg(feature = "process")]
     process: launch_runner::process::ProcessRunner,
+    #[cfg(feature = "kubernetes")]
+    kaniko: crate::kaniko::Kaniko,
 }
 
 #[cfg(feature = "docker")]
@@ -39,7 +41,12 @@ struct Docker {
 }
 
 /// A command asked for what this program was built without.
-#[cfg(not(all(feature = "sqlite", feature = "process", feature = "docker")))]
+#[cfg(not(all(
+    feature = "sqlite",
+    feature = "process",
+    feature = "docker",
+    feature = "kubernetes"
+)))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
         "{what} needs the feature `{feature}`, which this program was built without"
@@ -56,9 +63,13 @@ impl App {
         state
             .create()
             .map_err(|error| Failure::doing("no state directory", &error))?;
+        let registry: Arc<dyn Registry> =
+            Arc::new(launch_registry::oci::OciRegistry::builder().build()?);
         Ok(Self {
             queue: Self::open_queue(&settings).await?,
-            registry: Arc::new(launch_registry::oci::OciRegistry::builder().build()?),
+            #[cfg(feature = "kubernetes")]
+            kaniko: crate::kaniko::connect(&settings, &registry).await,
+            registry,
             contexts: Contexts::new(state.contexts()),
             flights: Flights::default(),
             worker: worker_name()?,
@@ -130,7 +141,7 @@ impl App {
 
     /// The builder of a kind.
     #[cfg_attr(
-        not(feature = "docker"),
+        not(any(feature = "docker", feature = "kubernetes")),
         expect(
             clippy::unused_self,
             reason = "with no builder there is nothing to ask"
@@ -139,16 +150,65 @@ impl App {
     pub(crate) fn builder(&self, kind: BuilderKind) -> Result<Arc<dyn Builder>, Failure> {
         match kind {
             BuilderKind::Noop => Ok(Arc::new(launch_builder::noop::NoopBuilder::new())),
+            #[cfg(not(feature = "kubernetes"))]
+            BuilderKind::Kaniko => Err(feature_off("builder `kaniko`", "kubernetes")),
             #[cfg(feature = "docker")]
             BuilderKind::Docker => Ok(Arc::new(self.docker()?.builder.clone())),
             #[cfg(not(feature = "docker"))]
             BuilderKind::Docker => Err(feature_off("builder `docker`", "docker")),
+            #[cfg(feature = "kubernetes")]
+            BuilderKind::Kaniko => Ok(Arc::new(self.kaniko()?.clone())),
             other => Err(Failure::usage(
                 format!("builder `{other:?}` is not supported by this version").to_lowercase(),
             )
-            .with_hint("`docker` and `noop` are")),
+            .with_hint("`docker`, `kaniko` and `noop` are")),
         }
     }
+
+    /// The builder in the cluster, if the settings name it.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn kaniko(&self) -> Result<&launch_builder::kaniko::KanikoBuilder, Failure> {
+        let missing = || Failure::usage("builder `kaniko` is not the one of the settings");
+        match &self.kaniko {
+            Some(kaniko) => kaniko.as_ref().map_err(Clone::clone),
+            None => Err(missing().with_hint("set `builder.type` in the agent file")),
+        }
+    }
+
+    /// Waits until what cancelled builds left in the cluster is gone.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn settle(&self) {
+        crate::kaniko::settle(&self.kaniko).await;
+    }
+
+    /// Builds leave nothing elsewhere.
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(
+        clippy::unused_async,
+        reason = "the same signature with and without the feature"
+    )]
+    pub(crate) async fn settle(&self) {}
+
+    /// Removes what an earlier build of an image that was found may have left.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn clean_up(&self, request: &launch_builder::BuildRequest) {
+        if let Some(Ok(kaniko)) = &self.kaniko
+            && let Err(error) = kaniko.clean_up(request).await
+        {
+            tracing::warn!(
+                error = crate::failure::one_line(&error),
+                "an earlier build may have left something"
+            );
+        }
+    }
+
+    /// Builds leave nothing elsewhere.
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(
+        clippy::unused_async,
+        reason = "the same signature with and without the feature"
+    )]
+    pub(crate) async fn clean_up(&self, _request: &launch_builder::BuildRequest) {}
 
     #[cfg(feature = "docker")]
     fn docker(&self) -> Result<&Docker, Failure> {

@@ -17,6 +17,8 @@ mod failure;
 mod flights;
 mod global;
 mod journal;
+#[cfg(feature = "kubernetes")]
+mod kaniko;
 mod pipeline;
 mod printer;
 mod report;

@@ -7,5 +7,6 @@ mod cli;
 mod containers;
 mod contexts;
 mod jobs;
+mod kaniko;
 mod policy;
 mod recovery;

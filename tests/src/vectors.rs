@@ -12,6 +12,7 @@ mod config;
 mod env;
 mod git_ref;
 mod job_spec;
+mod kaniko_job;
 mod loader;
 mod macros;
 mod resource_policy;
@@ -32,6 +33,7 @@ const CATEGORIES: &[&Category] = &[
     &env::CATEGORY,
     &git_ref::CATEGORY,
     &job_spec::CATEGORY,
+    &kaniko_job::CATEGORY,
     &loader::CATEGORY,
     &macros::CATEGORY,
     &resource_policy::CATEGORY,

@@ -9,7 +9,8 @@ use kube::ResourceExt as _;
 use super::cluster::Made;
 use super::credentials::{AZURE_SECRET, Credentials, Login};
 use super::guard::{Traces, remove};
-use super::manifest::{KanikoBuild, KanikoObjects, image_label, job_name, objects, owner_label};
+use super::manifest::{KanikoBuild, KanikoObjects, objects};
+use super::names::{image_label, job_name, owner_label};
 use super::settings::settings;
 use super::store::StoreError;
 use super::watch::{Ended, Watch};
@@ -156,7 +157,6 @@ async fn make(inner: &Inner, objects: &KanikoObjects) -> Result<Job, Error> {
         if !is_going {
             // An earlier build of this run, from another context.
             inner.cluster.delete_job(&objects.name).await?;
-            inner.cluster.end_pods(&objects.name).await?;
         }
         tokio::time::sleep(MOMENT).await;
     }
