@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use launch_builder::Builder;
+use launch_builder::plan::Plan;
 use launch_config::agent::BuilderKind;
 use launch_config::id::WorkerName;
+use launch_config::image::Digest;
 use launch_config::spec::Resource;
 use launch_queue::QueueAdmin;
 use launch_registry::Registry;
+use launch_registry::hosted::HostedRegistry;
 use launch_runner::Runner;
 
 use crate::contexts::Contexts;
@@ -21,6 +24,8 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) queue: Arc<dyn QueueAdmin>,
     pub(crate) registry: Arc<dyn Registry>,
+    /// The same, with the clouds' credentials in view.
+    pub(crate) hosted: HostedRegistry,
     pub(crate) contexts: Contexts,
     pub(crate) flights: Flights,
     /// Who we are to the queue and to ourselves after a crash.
@@ -63,13 +68,14 @@ impl App {
         state
             .create()
             .map_err(|error| Failure::doing("no state directory", &error))?;
-        let registry: Arc<dyn Registry> =
-            Arc::new(launch_registry::oci::OciRegistry::builder().build()?);
+        let hosted = HostedRegistry::builder().build()?;
+        let registry: Arc<dyn Registry> = Arc::new(hosted.clone());
         Ok(Self {
             queue: Self::open_queue(&settings).await?,
             #[cfg(feature = "kubernetes")]
             kaniko: crate::kaniko::connect(&settings, &registry).await,
             registry,
+            hosted,
             contexts: Contexts::new(state.contexts()),
             flights: Flights::default(),
             worker: worker_name()?,
@@ -210,6 +216,18 @@ impl App {
     )]
     pub(crate) async fn clean_up(&self, _request: &launch_builder::BuildRequest) {}
 
+    /// The builder of a kind, with every step run anew.
+    pub(crate) fn builder_without_cache(
+        &self,
+        kind: BuilderKind,
+    ) -> Result<Arc<dyn Builder>, Failure> {
+        #[cfg(feature = "docker")]
+        if kind == BuilderKind::Docker {
+            return Ok(Arc::new(self.docker()?.builder.clone().without_cache()));
+        }
+        self.builder(kind)
+    }
+
     #[cfg(feature = "docker")]
     fn docker(&self) -> Result<&Docker, Failure> {
         self.docker.as_ref().map_err(Clone::clone)
@@ -239,23 +257,35 @@ impl App {
         Some("this program was built without the feature `docker`".to_owned())
     }
 
-    /// Whether the Docker Engine has a base image or can get it.
+    /// What a base image stands for with the Docker Engine; `None` if that cannot get it.
     #[cfg(feature = "docker")]
-    pub(crate) async fn has_base(&self, image: &str) -> bool {
-        match (self.docker(), image.parse()) {
-            (Ok(docker), Ok(image)) => docker.builder.base_available(&image).await.unwrap_or(false),
-            _ => false,
-        }
+    async fn base_digest(&self, image: &str) -> Option<Digest> {
+        let (docker, image) = (self.docker().ok()?, image.parse().ok()?);
+        docker.builder.base_digest(&image).await.ok().flatten()
     }
 
-    /// Whether the Docker Engine has a base image or can get it.
+    /// What a base image stands for.
     #[cfg(not(feature = "docker"))]
     #[expect(
         clippy::unused_async,
         reason = "the same signature with and without the feature"
     )]
-    pub(crate) async fn has_base(&self, _image: &str) -> bool {
-        false
+    async fn base_digest(&self, _image: &str) -> Option<Digest> {
+        None
+    }
+
+    /// The plan with what its bases stand for now, as far as an engine can tell: a base that
+    /// moved is another image, under another tag.
+    pub(crate) async fn with_bases(&self, mut plan: Plan) -> Plan {
+        if self.docker_missing().await.is_some() {
+            return plan;
+        }
+        for base in plan.bases.clone() {
+            if let Some(digest) = self.base_digest(&base.reference).await {
+                plan = plan.with_base_digest(&base.reference, digest);
+            }
+        }
+        plan
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where a job runs and what builds its image, when nobody said: and why.
 
 use launch_builder::plan::Plan;
-use launch_config::agent::BuilderKind;
+use launch_config::agent::{BuilderKind, NoopCode};
 use launch_config::spec::{Resource, RunSpec};
 
 use crate::app::App;
@@ -50,6 +50,22 @@ fn said(spec: &RunSpec, builder: Option<BuilderKind>) -> Option<Choice> {
     }
 }
 
+/// Whether code is to run in a container that nothing builds an image for, and the agent's
+/// configuration lets it be mounted into one.
+pub(crate) fn mounts(app: &App, spec: &RunSpec) -> bool {
+    let settings = &app.settings;
+    spec.resource == Some(Resource::LocalContainer)
+        && settings.builder() == Some(BuilderKind::Noop)
+        && settings.config.builder.noop_code == NoopCode::Mount
+}
+
+/// The choice for code that is mounted.
+pub(crate) fn for_mounted(spec: &RunSpec) -> Choice {
+    let resource = spec.resource.unwrap_or(Resource::LocalContainer);
+    let why = "the builder is `noop`: code is mounted, and packages are installed at the start";
+    Choice::new(resource, BuilderKind::Noop, why)
+}
+
 /// The word for a builder.
 pub(crate) fn builder_name(builder: BuilderKind) -> &'static str {
     match builder {
@@ -71,7 +87,7 @@ pub(crate) fn for_image(spec: &RunSpec) -> Choice {
 }
 
 /// Chooses for a job that is code. A container if an engine answers and has, or can get,
-/// the base images; else a process, so that the job runs at all. Only what nobody asked
+/// the base images, which the plan then knows; else a process, so that the job runs at all. Only what nobody asked
 /// for is chosen: who asks for a container gets one, or an error.
 pub(crate) async fn for_code(app: &App, spec: &RunSpec, plan: &Plan) -> Choice {
     if let Some(choice) = said(spec, app.settings.builder()) {
@@ -82,7 +98,7 @@ pub(crate) async fn for_code(app: &App, spec: &RunSpec, plan: &Plan) -> Choice {
         return process(missing);
     }
     for base in &plan.bases {
-        if base.digest.is_none() && !app.has_base(&base.reference).await {
+        if base.digest.is_none() {
             return process(format!(
                 "the Docker Engine neither has the base image `{}` nor can get it",
                 base.reference

@@ -1,6 +1,7 @@
 //! Builds in a cluster, as the agent's surroundings set them up: where contexts go, and
 //! with what a build logs in to its registry.
 
+mod identity;
 mod store;
 
 use std::sync::Arc;

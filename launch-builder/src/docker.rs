@@ -1,15 +1,19 @@
 //! Builds with a Docker Engine, through its API.
 //!
-//! The classic builder of the engine is used: every engine has it, and it needs no session.
-//! The context streams from the disk into the request; nothing is written beside the user's
-//! files, and memory does not grow with the size of anything.
+//! BuildKit builds where the engine has it, which is every Docker Engine since 18.09: it
+//! keeps downloaded packages between builds, knows secrets, and skips what nothing needs.
+//! The classic builder does on others (Podman), behind TLS, and where `DOCKER_BUILDKIT=0`
+//! asks for it, as with the `docker` program. The image is the same. The context streams from
+//! the disk into the request; nothing is written beside the user's files, and memory does not
+//! grow with the size of anything.
 //!
-//! Closing the connection is how a classic build is cancelled, so dropping the future of
+//! Closing the connection is how a build is cancelled, so dropping the future of
 //! [`Builder::build`] is enough: the engine stops the step that runs and removes its
 //! container. An image gets its tag at the very end, by the engine itself.
 
 mod body;
 mod build;
+mod buildkit;
 mod export;
 mod layout;
 
@@ -21,9 +25,11 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as EngineError;
+use bollard::models::ImageInspect;
 use launch_config::image::{Digest, ImageRef};
 use launch_config::secret::Secret;
 
+use self::buildkit::Address;
 use crate::error::Error;
 use crate::event::Events;
 use crate::{BuildRequest, Builder, BuiltImage, Delivery};
@@ -44,6 +50,9 @@ const BUILD: Duration = Duration::from_hours(2);
 #[derive(Clone)]
 pub struct DockerBuilder {
     docker: Docker,
+    /// Where BuildKit may be; what it takes is more than the library's calls.
+    address: Option<Address>,
+    is_cached: bool,
     network: Option<String>,
     timeout: Duration,
     logins: HashMap<String, (String, Secret)>,
@@ -56,8 +65,14 @@ impl DockerBuilder {
     /// # Errors
     /// [`Error::Unavailable`] if the address means nothing or its socket is not there.
     pub fn connect() -> Result<Self, Error> {
+        let host = std::env::var("DOCKER_HOST").ok();
+        let is_refused = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
+        let address = Address::of(host.as_deref()).filter(|_| !is_refused);
         Docker::connect_with_defaults()
-            .map(Self::with)
+            .map(|docker| Self {
+                address,
+                ..Self::with(docker)
+            })
             .map_err(|error| Error::Unavailable {
                 builder: NAME,
                 missing: "no Docker Engine to connect to (`DOCKER_HOST` or the default socket)"
@@ -66,14 +81,30 @@ impl DockerBuilder {
             })
     }
 
-    /// An engine that is connected already.
+    /// An engine that is connected already; its classic builder is used.
     pub fn with(docker: Docker) -> Self {
         Self {
             docker,
+            address: None,
+            is_cached: true,
             network: None,
             timeout: BUILD,
             logins: HashMap::new(),
         }
+    }
+
+    /// Uses the classic builder, whatever the engine has.
+    #[must_use]
+    pub fn without_buildkit(mut self) -> Self {
+        self.address = None;
+        self
+    }
+
+    /// Runs every step anew, whatever was built before.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.is_cached = false;
+        self
     }
 
     /// The network of build steps: `host`, `none`, or one of the engine's.
@@ -102,34 +133,66 @@ impl DockerBuilder {
         self
     }
 
-    /// Whether a base image is there: with the engine, or at its registry as far as the
-    /// engine can tell within 15 seconds.
+    /// What a base image's reference stands for now: the digest it was pulled by, or the id
+    /// of an image that was made here; if the engine has none, the digest its registry has,
+    /// as far as the engine can tell within 15 seconds. `None` if it cannot be had.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the engine itself does not answer.
-    pub async fn base_available(&self, image: &ImageRef) -> Result<bool, Error> {
-        if self.find(image).await?.is_some() {
-            return Ok(true);
+    pub async fn base_digest(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
+        if let Some(found) = self.inspect(image).await? {
+            let place = |image: &ImageRef| (image.host().to_owned(), image.repository());
+            let digests = found.repo_digests.unwrap_or_default();
+            let pulled = digests
+                .iter()
+                .filter_map(|text| text.parse::<ImageRef>().ok());
+            let mut pulled = pulled
+                .filter(|pulled| place(pulled) == place(image))
+                .filter_map(|pulled| pulled.digest());
+            let id = || found.id.and_then(|id| id.parse().ok());
+            return Ok(pulled.next().or_else(id));
         }
         let name = image.to_string();
         let login = self.login(image.host());
         let asking = self.docker.inspect_registry_image(&name, login);
         match tokio::time::timeout(REGISTRY_QUESTION, asking).await {
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(found)) => Ok(found
+                .descriptor
+                .digest
+                .and_then(|digest| digest.parse().ok())),
             Ok(Err(error)) => {
                 tracing::debug!(%image, %error, "the base image does not resolve");
-                Ok(false)
+                Ok(None)
             }
-            Err(_) => Ok(false),
+            Err(_) => Ok(None),
         }
+    }
+
+    /// Where BuildKit is to be asked; `None` if the classic builder is.
+    async fn buildkit(&self) -> Result<Option<Address>, Error> {
+        match &self.address {
+            Some(address) if buildkit::is_there(address).await? => Ok(Some(address.clone())),
+            _ => Ok(None),
+        }
+    }
+
+    /// What no line of a log may show.
+    fn secrets(&self, request: &BuildRequest) -> Vec<Secret> {
+        let passwords = self.logins.values().map(|(_, password)| password);
+        passwords.chain(request.secrets.values()).cloned().collect()
     }
 
     /// The engine's id of an image it has.
     async fn find(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
+        let found = self.inspect(image).await?;
+        Ok(found.and_then(|found| found.id?.parse().ok()))
+    }
+
+    async fn inspect(&self, image: &ImageRef) -> Result<Option<ImageInspect>, Error> {
         let name = image.to_string();
         let answer = tokio::time::timeout(QUESTION, self.docker.inspect_image(&name)).await;
         match answer.map_err(|_| silent(QUESTION))? {
-            Ok(inspected) => Ok(inspected.id.and_then(|id| id.parse().ok())),
+            Ok(inspected) => Ok(Some(inspected)),
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
@@ -146,8 +209,8 @@ impl DockerBuilder {
             })
     }
 
-    /// All logins, as a build takes them.
-    fn logins(&self) -> HashMap<String, DockerCredentials> {
+    /// All logins, as a classic build takes them.
+    fn credentials(&self) -> HashMap<String, DockerCredentials> {
         let hosts = self.logins.keys();
         hosts
             .filter_map(|host| Some((host.clone(), self.login(host)?)))

@@ -1,9 +1,15 @@
 //! The Dockerfile of a source that brings none, and what a Dockerfile builds on.
 //!
-//! The text depends on its [`Recipe`] alone and needs no frontend but the classic one. The
-//! steps that change least come first: user, packages, code, command.
+//! The text depends on its [`Recipe`] alone. The steps that change least come first: user,
+//! installer, packages, code, command. It is written twice: once with instructions every
+//! builder has, and once with the cache mounts of `BuildKit`, which keep downloaded packages
+//! from one build to the next. Both make the same image.
 
 mod bases;
+#[cfg(feature = "docker")]
+mod failed;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,13 +17,23 @@ use std::path::Path;
 use launch_config::image::ImageRef;
 
 pub(crate) use self::bases::bases;
-use crate::plan::{EntryPoint, Python, Requirements, RequirementsKind};
+#[cfg(feature = "docker")]
+pub(crate) use self::failed::failed_packages;
+use crate::plan::{
+    Dockerfile, DockerfileOrigin, EntryPoint, Python, Requirements, RequirementsKind,
+};
 
 /// Where the code of a generated image is, and the home of its user.
 pub(crate) const WORK_DIR: &str = "/home/launch";
 
 /// Where python lives in an accelerator image: apart from the system's own.
 const ENVIRONMENT: &str = "/opt/launch";
+
+/// The installer, of one version: another resolver can choose other packages.
+const INSTALLER: &str = "uv==0.13.9";
+
+/// Installs a frozen list, and says what of it cannot be installed.
+pub(crate) const INSTALL_FROZEN: &str = include_str!("dockerfile/install_frozen.py");
 
 /// What a generated Dockerfile starts from.
 #[derive(Debug, Clone, Copy)]
@@ -39,43 +55,66 @@ pub(crate) struct Recipe<'a> {
     pub(crate) entry: &'a EntryPoint,
 }
 
+/// Which instructions the builder has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frontend {
+    /// Those that every builder has.
+    Plain,
+    /// Cache mounts as well.
+    BuildKit,
+}
+
 /// Writes it.
-pub(crate) fn generate(recipe: &Recipe<'_>) -> String {
+pub(crate) fn generate(recipe: &Recipe<'_>) -> Dockerfile {
+    let buildkit = recipe
+        .requirements
+        .map(|_| write(recipe, Frontend::BuildKit));
+    Dockerfile {
+        text: write(recipe, Frontend::Plain),
+        buildkit,
+        origin: DockerfileOrigin::Generated,
+    }
+}
+
+fn write(recipe: &Recipe<'_>, frontend: Frontend) -> String {
     let mut text = String::new();
     start(&mut text, recipe.start);
-    let id = recipe.user_id;
-    // pip runs as root here, in an image that is all ours; it need not warn of either.
-    line(
-        &mut text,
-        "ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-         PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1",
-    );
-    line(
-        &mut text,
-        &format!("RUN mkdir -p {WORK_DIR} && chown {id}:{id} {WORK_DIR}"),
-    );
-    line(&mut text, &format!("WORKDIR {WORK_DIR}"));
-    let code = format!("COPY --chown={id}:{id} . .");
-    match recipe.requirements {
-        Some(list) if list.needs_source => {
+    line(&mut text, "ENV PYTHONUNBUFFERED=1 SHELL=/bin/bash");
+    user(&mut text, recipe.user_id);
+    let code = format!("COPY --chown={}:0 . .", recipe.user_id);
+    if let Some(list) = recipe.requirements {
+        line(&mut text, &run_installer(frontend));
+        if list.needs_source {
             line(&mut text, &code);
-            line(&mut text, &install(list));
-        }
-        Some(list) => {
+        } else {
             copy_lists(&mut text, list);
-            line(&mut text, &install(list));
-            line(&mut text, &code);
         }
-        None => line(&mut text, &code),
+        line(&mut text, &install(list, frontend));
     }
-    // The user has no entry in `/etc/passwd`: what would be looked up there is said here.
-    line(&mut text, &format!("ENV HOME={WORK_DIR} USER=launch"));
-    line(&mut text, &format!("USER {id}:{id}"));
-    line(
-        &mut text,
-        &format!("ENTRYPOINT {}", json(&recipe.entry.command)),
-    );
+    if recipe.requirements.is_none_or(|list| !list.needs_source) {
+        line(&mut text, &code);
+    }
+    // Only now: what root's own home caches is mounted there.
+    if recipe.user_id != 0 {
+        line(&mut text, &format!("ENV HOME={WORK_DIR} USER=launch"));
+    }
+    line(&mut text, &format!("USER {}:0", recipe.user_id));
+    let command = json(&recipe.entry.command);
+    line(&mut text, &format!("ENTRYPOINT {command}"));
     text
+}
+
+/// A user with a home it may write to, of group 0, as clusters that choose the uid want it.
+/// No tool of the image is used but its shell: not every base has `useradd`.
+fn user(text: &mut String, id: u32) {
+    let entry = format!("launch:x:{id}:0::{WORK_DIR}:/bin/bash");
+    let known = format!("grep -q '^[^:]*:[^:]*:{id}:' /etc/passwd");
+    let made = format!("mkdir -p {WORK_DIR}/.cache && chown -R {id}:0 {WORK_DIR}");
+    line(
+        text,
+        &format!("RUN {{ {known} || echo '{entry}' >> /etc/passwd; }} && {made}"),
+    );
+    line(text, &format!("WORKDIR {WORK_DIR}"));
 }
 
 fn line(text: &mut String, line: &str) {
@@ -102,7 +141,10 @@ fn start(text: &mut String, start: Start<'_>) {
                 ),
             );
             line(text, &format!("RUN python{version} -m venv {ENVIRONMENT}"));
-            line(text, &format!("ENV PATH={ENVIRONMENT}/bin:$PATH"));
+            line(
+                text,
+                &format!("ENV VIRTUAL_ENV={ENVIRONMENT} PATH={ENVIRONMENT}/bin:$PATH"),
+            );
         }
     }
 }
@@ -119,162 +161,70 @@ fn copy_lists(text: &mut String, list: &Requirements) {
     }
 }
 
-/// In the form that no shell reads: a requirement may contain `>` and `'`.
-fn install(list: &Requirements) -> String {
-    let words = ["python", "-m", "pip", "install", "--no-cache-dir"];
-    let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let file = list.file.display().to_string();
-    match list.kind {
-        RequirementsKind::File => words.extend(["-r".to_owned(), file]),
-        // What was frozen is complete; resolving it again could only fail.
-        RequirementsKind::Frozen => {
-            words.extend(["--no-deps".to_owned(), "-r".to_owned(), file]);
-        }
-        RequirementsKind::Pyproject => {
-            words.push("--".to_owned());
-            words.extend(list.packages.iter().cloned());
+/// How uv is told to install: as root, in an image that is all ours. What the image trusts,
+/// uv trusts: behind a proxy that signs anew, its own list fails.
+pub(crate) const FLAGS: [&str; 3] = ["--system-certs", "--break-system-packages", "--no-progress"];
+
+/// A shell's command by which pip, of whatever age, installs uv.
+pub(crate) fn installer() -> String {
+    pip(" --no-cache-dir")
+}
+
+fn pip(caching: &str) -> String {
+    format!(
+        "PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore \
+         PIP_DISABLE_PIP_VERSION_CHECK=1 python -m pip install --no-input{caching} {INSTALLER}"
+    )
+}
+
+fn run_installer(frontend: Frontend) -> String {
+    match frontend {
+        Frontend::Plain => format!("RUN {}", installer()),
+        Frontend::BuildKit => {
+            format!("RUN --mount=type=cache,target=/root/.cache/pip {}", pip(""))
         }
     }
-    format!("RUN {}", json(&words))
+}
+
+/// Lets the first python of the image be installed into, be it the system's or an
+/// environment's; the requirements are arguments no shell reads: they may contain `>`.
+const INSTALL: [&str; 4] = [
+    "sh",
+    "-c",
+    r#"exec python -m uv pip install --python "$(command -v python)" "$@""#,
+    "install",
+];
+
+fn install(list: &Requirements, frontend: Frontend) -> String {
+    let mut words = match list.kind {
+        RequirementsKind::Frozen => vec!["python", "-c", INSTALL_FROZEN],
+        RequirementsKind::File | RequirementsKind::Pyproject => INSTALL.to_vec(),
+    };
+    words.extend(FLAGS);
+    let mount = match frontend {
+        Frontend::Plain => {
+            words.push("--no-cache");
+            ""
+        }
+        Frontend::BuildKit => {
+            words.push("--link-mode=copy");
+            "--mount=type=cache,target=/root/.cache/uv "
+        }
+    };
+    let file = list.file.display().to_string();
+    match list.kind {
+        RequirementsKind::File => words.extend(["-r", &file]),
+        RequirementsKind::Frozen => words.push(&file),
+        RequirementsKind::Pyproject => {
+            words.push("--");
+            words.extend(list.packages.iter().map(String::as_str));
+        }
+    }
+    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    format!("RUN {mount}{}", json(&words))
 }
 
 /// A JSON array on one line, as the exec forms take it.
 fn json(words: &[String]) -> String {
     serde_json::to_string(words).expect("a list of texts is JSON")
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::plan::{BuildSpec, plan};
-    use crate::source::SourceTree;
-
-    fn text(files: &[(&str, &str)], spec: &BuildSpec) -> String {
-        let project = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = project.path().join(name);
-            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
-            fs_err::write(path, text).unwrap();
-        }
-        plan(&SourceTree::open(project.path()).unwrap(), spec)
-            .unwrap()
-            .dockerfile
-            .text
-    }
-
-    const SCRIPT: (&str, &str) = ("train.py", "");
-
-    #[test]
-    fn a_script_alone() {
-        insta::assert_snapshot!(text(&[SCRIPT], &BuildSpec::new()), @r#"
-        FROM python:3.12-slim
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 1000:1000 /home/launch
-        WORKDIR /home/launch
-        COPY --chown=1000:1000 . .
-        ENV HOME=/home/launch USER=launch
-        USER 1000:1000
-        ENTRYPOINT ["python","-u","train.py"]
-        "#);
-    }
-
-    #[test]
-    fn requirements_come_before_the_code() {
-        let files = [
-            SCRIPT,
-            ("requirements.txt", "-r reqs/base.txt\n"),
-            ("reqs/base.txt", "numpy\n"),
-        ];
-        insta::assert_snapshot!(text(&files, &BuildSpec::new()), @r#"
-        FROM python:3.12-slim
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 1000:1000 /home/launch
-        WORKDIR /home/launch
-        COPY ["reqs/base.txt","./reqs/"]
-        COPY ["requirements.txt","./"]
-        RUN ["python","-m","pip","install","--no-cache-dir","-r","requirements.txt"]
-        COPY --chown=1000:1000 . .
-        ENV HOME=/home/launch USER=launch
-        USER 1000:1000
-        ENTRYPOINT ["python","-u","train.py"]
-        "#);
-    }
-
-    #[test]
-    fn requirements_that_are_the_code_come_after_it() {
-        let files = [SCRIPT, ("requirements.txt", "-e .\n")];
-        insta::assert_snapshot!(text(&files, &BuildSpec::new()), @r#"
-        FROM python:3.12-slim
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 1000:1000 /home/launch
-        WORKDIR /home/launch
-        COPY --chown=1000:1000 . .
-        RUN ["python","-m","pip","install","--no-cache-dir","-r","requirements.txt"]
-        ENV HOME=/home/launch USER=launch
-        USER 1000:1000
-        ENTRYPOINT ["python","-u","train.py"]
-        "#);
-    }
-
-    #[test]
-    fn dependencies_of_a_project_are_not_read_by_a_shell() {
-        let project = "[project]\nrequires-python = '>=3.11'\n\
-                       dependencies = ['numpy>=2', 'torch; sys_platform == \"linux\"']\n";
-        let files = [SCRIPT, ("pyproject.toml", project)];
-        insta::assert_snapshot!(text(&files, &BuildSpec::new()), @r#"
-        FROM python:3.11-slim
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 1000:1000 /home/launch
-        WORKDIR /home/launch
-        RUN ["python","-m","pip","install","--no-cache-dir","--","numpy>=2","torch; sys_platform == \"linux\""]
-        COPY --chown=1000:1000 . .
-        ENV HOME=/home/launch USER=launch
-        USER 1000:1000
-        ENTRYPOINT ["python","-u","train.py"]
-        "#);
-    }
-
-    #[test]
-    fn an_accelerator_image_gets_a_python() {
-        let image = "nvidia/cuda:12.4.1-runtime-ubuntu22.04".parse().unwrap();
-        let spec = BuildSpec::new()
-            .with_accelerator_base_image(image)
-            .with_python_version("3.11")
-            .with_user_id(0)
-            .with_entry_point(["train.py", "--name", "a \"b\" $HOME"]);
-        let files = [SCRIPT, ("requirements.frozen.txt", "six==1.16.0\n")];
-        insta::assert_snapshot!(text(&files, &spec), @r#"
-        FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
-        USER 0:0
-        RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3.11 python3.11-venv ca-certificates && rm -rf /var/lib/apt/lists/*
-        RUN python3.11 -m venv /opt/launch
-        ENV PATH=/opt/launch/bin:$PATH
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 0:0 /home/launch
-        WORKDIR /home/launch
-        COPY ["requirements.frozen.txt","./"]
-        RUN ["python","-m","pip","install","--no-cache-dir","--no-deps","-r","requirements.frozen.txt"]
-        COPY --chown=0:0 . .
-        ENV HOME=/home/launch USER=launch
-        USER 0:0
-        ENTRYPOINT ["python","-u","train.py","--name","a \"b\" $HOME"]
-        "#);
-    }
-
-    #[test]
-    fn another_base_brings_its_own_python() {
-        let spec = BuildSpec::new()
-            .with_base_image("localhost:5000/team/torch:2".parse().unwrap())
-            .with_entry_point(["run.sh"]);
-        insta::assert_snapshot!(text(&[("run.sh", "")], &spec), @r#"
-        FROM localhost:5000/team/torch:2
-        USER 0:0
-        ENV PYTHONUNBUFFERED=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
-        RUN mkdir -p /home/launch && chown 1000:1000 /home/launch
-        WORKDIR /home/launch
-        COPY --chown=1000:1000 . .
-        ENV HOME=/home/launch USER=launch
-        USER 1000:1000
-        ENTRYPOINT ["bash","run.sh"]
-        "#);
-    }
 }

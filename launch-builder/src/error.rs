@@ -34,6 +34,25 @@ pub enum Error {
         /// What git said, without secrets, reduced to its useful lines.
         said: String,
     },
+    /// An artifact cannot be fetched, or is not what its manifest says.
+    #[error("artifact `{artifact}`: {what}")]
+    Artifact {
+        /// The artifact.
+        artifact: String,
+        /// What is wrong with it.
+        what: String,
+        /// Whether another try may succeed.
+        is_retryable: bool,
+        /// Why, if the store said so.
+        #[source]
+        source: Option<Source>,
+    },
+    /// The manifest of an artifact cannot be used.
+    #[error("the manifest of the artifact {0}")]
+    Manifest(String),
+    /// The patch of a job does not fit its source.
+    #[error("the job's patch cannot be applied")]
+    Patch(#[source] launch_config::job::patch::PatchError),
     /// A path of the spec leads out of the source, or is not there.
     #[error("{what} `{}` {why}", .path.display())]
     Path {
@@ -137,6 +156,7 @@ impl Error {
     /// Whether trying the same call again may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
+            Self::Artifact { is_retryable, .. } => *is_retryable,
             Self::Git { .. }
             | Self::Unavailable { .. }
             | Self::Store { .. }
@@ -145,6 +165,8 @@ impl Error {
             Self::NotADirectory(_)
             | Self::NoGit(_)
             | Self::NoSuchReference { .. }
+            | Self::Manifest(_)
+            | Self::Patch(_)
             | Self::Path { .. }
             | Self::Ignore { .. }
             | Self::Read { .. }
@@ -175,7 +197,10 @@ impl Error {
                 Some("the rules are Docker's: see `.dockerignore` in Docker's reference")
             }
             Self::Changed(_) => Some("nothing may write to the source meanwhile; ignore what does"),
+            Self::Artifact { .. } => Some("the artifact's page in W&B says whether it is there"),
             Self::NotADirectory(_)
+            | Self::Manifest(_)
+            | Self::Patch(_)
             | Self::Path { .. }
             | Self::Read { .. }
             | Self::Write { .. }

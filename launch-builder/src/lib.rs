@@ -4,7 +4,8 @@
 //! This crate makes an image of it, in steps that each hand a value to the next:
 //!
 //! 1. [`source::fetch`] brings the code here: a directory as it is, a repository at one exact
-//!    commit.
+//!    commit. [`source::artifact`] does for files by digest, [`source::fetch_job`] for a W&B
+//!    job, patch and notebook included.
 //! 2. [`plan::plan`] decides which Dockerfile, which files, which python, which command; it is
 //!    a pure function, and its answer prints.
 //! 3. [`context::hash`] reads the files once. Their digest and the plan make the
@@ -48,14 +49,15 @@
 //!
 //! A job is somebody else's code. Before its build runs, nothing of it is executed: git runs
 //! no hooks and uses no transport but https, http and ssh; every path a job names, and every
-//! symlink on its way, stays inside its source ([`Error::Path`]). What it logs passes through
+//! symlink on its way, stays inside its source ([`Error::Path`]); a link it planted in the
+//! place of a file that is written here is replaced, not followed. What it logs passes through
 //! [`event`]s, which nobody has to print.
 //!
 //! # Features
 //!
 //! | feature | default | what it brings |
 //! | --- | --- | --- |
-//! | `docker` | yes | `docker::DockerBuilder`: builds with a Docker Engine |
+//! | `docker` | yes | `docker::DockerBuilder`: builds with a Docker Engine, by BuildKit where it can |
 //! | `kaniko` | no | `kaniko::KanikoBuilder`: builds in a Kubernetes cluster |
 //! | `conformance` | no | `conformance`: the suite every builder passes |
 //!
@@ -63,7 +65,8 @@
 //!
 //! Implement [`Builder`]: two methods. Take the context as [`plan::Plan::context_options`]
 //! says, which is what the tag was made from; the Dockerfile is in it as
-//! [`plan::DOCKERFILE_NAME`]. Refuse a context whose digest is not [`BuildRequest::context`].
+//! [`plan::DOCKERFILE_NAME`], and in a form with cache mounts, where that makes a difference,
+//! as [`plan::BUILDKIT_DOCKERFILE_NAME`]. Refuse a context whose digest is not [`BuildRequest::context`].
 //! Then let the suite of the feature `conformance` try it.
 
 pub mod context;
@@ -85,12 +88,14 @@ mod dockerfile;
 #[cfg(any(feature = "docker", feature = "kaniko"))]
 mod log;
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 pub use launch_config as config;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
+use launch_config::secret::Secret;
 
 pub use crate::error::Error;
 use crate::event::Events;
@@ -134,6 +139,9 @@ pub struct BuildRequest {
     /// The digest the image's name was made from: a context that has another by the time it
     /// is packed is refused.
     pub context: Option<Digest>,
+    /// What steps may mount (`RUN --mount=type=secret,id=…`), by id. It is in no layer and
+    /// has no part in the tag.
+    pub secrets: BTreeMap<String, Secret>,
     /// What the build is named after with a backend that names builds: the run's id.
     pub id: Option<String>,
 }
@@ -146,8 +154,16 @@ impl BuildRequest {
             image,
             delivery: Delivery::Local,
             context: None,
+            secrets: BTreeMap::new(),
             id: None,
         }
+    }
+
+    /// Gives steps a secret to mount.
+    #[must_use]
+    pub fn with_secret(mut self, id: impl Into<String>, value: Secret) -> Self {
+        self.secrets.insert(id.into(), value);
+        self
     }
 
     /// Says for which run the image is built.

@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::event::Events;
 use crate::{BuildRequest, Builder, BuiltImage};
 
-/// Builds nothing. Every job that brings code is refused, with a word on what to do.
+/// Builds nothing. Every job that brings code is refused, with a word on what to do; who
+/// would rather run it in a base image, with its code mounted, asks
+/// [`plan::mounted`](crate::plan::mounted()) how.
 ///
 /// ```
 /// use launch_builder::Builder;

@@ -20,13 +20,14 @@
 mod decide;
 mod display;
 mod entry_point;
+mod mounted;
 mod python;
 mod requirements;
 mod spec;
 mod tag;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use launch_config::image::Digest;
 use serde::Serialize;
@@ -35,18 +36,23 @@ use crate::context::ContextOptions;
 
 pub use self::decide::{entry_point, plan};
 pub use self::entry_point::{EntryPoint, EntryPointOrigin};
+pub use self::mounted::{Mounted, mounted};
 pub use self::python::{Python, PythonOrigin};
 pub use self::requirements::{Requirements, RequirementsKind};
 pub use self::spec::{BuildSpec, DEFAULT_USER_ID};
 
 /// The version of the rules that turn a source into an image. It is part of every tag, so
 /// that new rules never meet an image of old ones.
-pub const RECIPE_VERSION: u32 = 1;
+pub const RECIPE_VERSION: u32 = 2;
 
 pub(crate) const IGNORE_FILE: &str = ".dockerignore";
 
 /// The name of the Dockerfile in a packed context, beside all that a project may bring.
 pub const DOCKERFILE_NAME: &str = ".launch.Dockerfile";
+
+/// The name of its form for `BuildKit` there, if [`Dockerfile::buildkit`] has one. Both are
+/// packed, and both make the same image: so that a plan has one tag, whoever builds it.
+pub const BUILDKIT_DOCKERFILE_NAME: &str = ".launch.Dockerfile.buildkit";
 
 /// What to build, and from what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +74,8 @@ pub struct Plan {
     pub requirements: Option<Requirements>,
     /// What the image runs; `None` leaves that to the user's Dockerfile.
     pub entry_point: Option<EntryPoint>,
+    /// The command a W&B job was recorded with, as it is in the image.
+    pub job_entry_point: Option<EntryPoint>,
     /// The working directory in a generated image.
     pub work_dir: Option<String>,
     /// The user id of a generated image.
@@ -80,17 +88,30 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// The rules in force, for a backend that reads them again.
     #[serde(skip)]
-    pub(crate) ignore: String,
+    ignore: decide::Ignore,
 }
 
 /// A Dockerfile and why it is this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Dockerfile {
-    /// Its text.
+    /// Its text, which every builder understands.
     pub text: String,
+    /// The same for builders with cache mounts, if they make a difference; see
+    /// [`BUILDKIT_DOCKERFILE_NAME`].
+    pub buildkit: Option<String>,
     /// Where it came from.
     pub origin: DockerfileOrigin,
+}
+
+impl Dockerfile {
+    fn of_source(text: String, origin: DockerfileOrigin) -> Self {
+        Self {
+            text,
+            buildkit: None,
+            origin,
+        }
+    }
 }
 
 /// Where a Dockerfile came from. The paths are relative to the source's project directory.
@@ -127,25 +148,52 @@ impl Plan {
     /// How the context is to be hashed and packed: by the ignore rules that go with the
     /// Dockerfile, and with the Dockerfile added as [`DOCKERFILE_NAME`].
     ///
-    /// The archive's `.dockerignore` is ours as well: the same rules, and two more that
-    /// hide both added files from `COPY`, as every builder reads it once more.
+    /// The archive's `.dockerignore` is ours as well: the same rules, and more that hide
+    /// the added files from `COPY`, as every builder reads it once more.
     ///
     /// # Panics
-    /// Never: the two names are valid.
+    /// Never: the names are valid.
     pub fn context_options(&self) -> ContextOptions {
-        let options = match &self.dockerfile.origin {
-            DockerfileOrigin::Spec(path) => ContextOptions::new().with_dockerfile(path),
+        let options = match (&self.dockerfile.origin, &self.ignore.file) {
+            (_, Some(file)) => ContextOptions::new().with_ignore_file(file),
+            _ => self.ignoring(),
+        };
+        let rules = &self.ignore.rules;
+        let ignore = format!("{rules}\n{DOCKERFILE_NAME}*\n{IGNORE_FILE}\n");
+        let added = [
+            (DOCKERFILE_NAME, Some(&self.dockerfile.text)),
+            (BUILDKIT_DOCKERFILE_NAME, self.dockerfile.buildkit.as_ref()),
+            (IGNORE_FILE, Some(&ignore)),
+        ];
+        added.into_iter().fold(options, |options, (name, text)| {
+            let Some(text) = text else { return options };
+            let added = options.with_file(name, text.as_str());
+            added.expect("the names are relative")
+        })
+    }
+
+    fn ignoring(&self) -> ContextOptions {
+        match &self.dockerfile.origin {
+            DockerfileOrigin::Spec(path) => {
+                let is_inside = path.components().all(|part| part != Component::ParentDir);
+                let options = ContextOptions::new();
+                if is_inside {
+                    options.with_dockerfile(path)
+                } else {
+                    options
+                }
+            }
             DockerfileOrigin::BesideEntryPoint(path) => {
                 let name = path.file_name().expect("a Dockerfile has a name");
                 ContextOptions::new().with_dockerfile(name)
             }
             DockerfileOrigin::Generated => ContextOptions::new(),
-        };
-        let ignore = format!("{}\n{DOCKERFILE_NAME}\n{IGNORE_FILE}\n", self.ignore);
-        options
-            .with_file(DOCKERFILE_NAME, self.dockerfile.text.as_str())
-            .and_then(|options| options.with_file(IGNORE_FILE, ignore))
-            .expect("both names are relative")
+        }
+    }
+
+    fn with_ignore(mut self, ignore: decide::Ignore) -> Self {
+        self.ignore = ignore;
+        self
     }
 
     /// Notes what a base image's reference stands for now, so that the tag changes when the

@@ -18,7 +18,11 @@
 //! # }
 //! ```
 
+pub mod artifact;
+
 mod git;
+mod job;
+mod scratch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,7 @@ use launch_config::image::ImageRef;
 use launch_config::source::Source;
 use tempfile::TempDir;
 
+pub use self::job::{JobFiles, fetch_job};
 use crate::error::Error;
 use crate::event::Events;
 
@@ -39,6 +44,8 @@ pub struct FetchOptions {
     pub(crate) scratch: Option<PathBuf>,
     pub(crate) git: OsString,
     pub(crate) ssh_command: Option<String>,
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) retry_pause: Duration,
 }
 
 impl Default for FetchOptions {
@@ -55,6 +62,8 @@ impl FetchOptions {
             scratch: None,
             git: "git".into(),
             ssh_command: None,
+            cache: None,
+            retry_pause: Duration::from_secs(1),
         }
     }
 
@@ -67,6 +76,19 @@ impl FetchOptions {
     /// Makes checkouts in this directory, which exists.
     pub fn with_scratch(mut self, directory: impl Into<PathBuf>) -> Self {
         self.scratch = Some(directory.into());
+        self
+    }
+
+    /// Keeps the files of artifacts in this directory, by their digests: those that are
+    /// there are not fetched again, and those that broke off go on, whoever began them.
+    pub fn with_cache(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache = Some(directory.into());
+        self
+    }
+
+    /// Waits so long, and longer each time, before a file that broke off is asked for again.
+    pub fn with_retry_pause(mut self, pause: Duration) -> Self {
+        self.retry_pause = pause;
         self
     }
 

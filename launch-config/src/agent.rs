@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use self::blocks::{
     BackendConfig, BuilderConfig, BuilderKind, EnvironmentConfig, EnvironmentKind, KanikoConfig,
-    RegistryConfig, RegistryKind,
+    NoopCode, RegistryConfig, RegistryKind,
 };
 use crate::fields::{Fields, Problems, Unknown};
 use crate::id::QueueName;

@@ -18,21 +18,33 @@
 
 mod sample;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use tempfile::TempDir;
 
 pub use self::sample::Sample;
-use crate::{BlobSource, Error, PushEvent, PushEvents, Registry};
+use crate::{BlobSource, Credentials, Error, PushEvent, PushEvents, Registry};
 
 /// The registry to be examined, and where it may be written to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Subject {
     registry: Arc<dyn Registry>,
     stranger: Option<Arc<dyn Registry>>,
+    puller: Option<Puller>,
     base: ImageRef,
+}
+
+/// Makes a client of the same registry that has these credentials and no others.
+pub type Puller = Arc<dyn Fn(Option<Credentials>) -> Arc<dyn Registry> + Send + Sync>;
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.registry, self.base)
+    }
 }
 
 impl Subject {
@@ -41,6 +53,7 @@ impl Subject {
         Self {
             registry,
             stranger: None,
+            puller: None,
             base,
         }
     }
@@ -52,6 +65,14 @@ impl Subject {
             stranger: Some(stranger),
             ..self
         }
+    }
+
+    /// How another program would read, with the credentials that [`Registry::credentials`]
+    /// hands out.
+    #[must_use]
+    pub fn with_puller(self, puller: Puller) -> Self {
+        let puller = Some(puller);
+        Self { puller, ..self }
     }
 
     /// A name in a repository that nobody has used yet.
@@ -109,20 +130,60 @@ impl Log {
     }
 }
 
+/// One thing a registry must do.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What it must do, as the name of its function.
+    pub name: &'static str,
+    run: for<'a> fn(&'a Subject) -> BoxFuture<'a, ()>,
+}
+
+impl Case {
+    /// Runs it.
+    ///
+    /// # Panics
+    /// If the registry does not do it.
+    pub async fn run(&self, subject: &Subject) {
+        (self.run)(subject).await;
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident),+ $(,)?) => {
+        vec![$(Case { name: stringify!($name), run: |subject| Box::pin($name(subject)) }),+]
+    };
+}
+
+/// Everything a registry must do, for those who count.
+pub fn cases() -> Vec<Case> {
+    cases![
+        a_missing_tag_is_none,
+        what_was_pushed_is_found,
+        a_second_push_sends_nothing,
+        an_index_is_pushed_with_its_images,
+        wrong_content_is_refused,
+        a_missing_blob_is_refused,
+        a_tag_can_be_moved,
+        check_leaves_nothing_behind,
+        others_can_pull_with_our_credentials,
+        strangers_are_refused,
+    ]
+}
+
 /// Runs everything.
 ///
 /// # Panics
 /// If the registry does not keep the contract.
 pub async fn all(subject: &Subject) {
-    a_missing_tag_is_none(subject).await;
-    what_was_pushed_is_found(subject).await;
-    a_second_push_sends_nothing(subject).await;
-    an_index_is_pushed_with_its_images(subject).await;
-    wrong_content_is_refused(subject).await;
-    a_missing_blob_is_refused(subject).await;
-    a_tag_can_be_moved(subject).await;
-    check_leaves_nothing_behind(subject).await;
-    strangers_are_refused(subject).await;
+    for case in cases() {
+        case.run(subject).await;
+    }
 }
 
 fn layout(samples: &[Sample]) -> (TempDir, Digest) {
@@ -351,6 +412,29 @@ pub async fn check_leaves_nothing_behind(subject: &Subject) {
     let checked = subject.registry.check(&image).await;
     checked.unwrap_or_else(|error| panic!("check of {image} failed: {error:?}"));
     assert_eq!(subject.find(&image).await, None, "a check pushes nothing");
+}
+
+/// What `credentials` hands out, another client can read the image with.
+///
+/// # Panics
+/// If it cannot.
+pub async fn others_can_pull_with_our_credentials(subject: &Subject) {
+    let image = subject.image("pulled");
+    let (layout, digest) = layout(&[Sample::random(70)]);
+    subject.push(&layout, &image).await;
+    let given = subject.registry.credentials(&image).await;
+    let given = given.unwrap_or_else(|error| panic!("no credentials for {image}: {error:?}"));
+    let Some(puller) = subject.puller.as_ref() else {
+        return;
+    };
+    let other = puller(given.clone());
+    let found = other.find(&image).await;
+    let found = found.unwrap_or_else(|error| panic!("{given:?} do not read {image}: {error:?}"));
+    assert_eq!(
+        found,
+        Some(digest),
+        "{image} is read with the credentials given"
+    );
 }
 
 /// Wrong credentials are refused as such, by every method that asks the registry, and

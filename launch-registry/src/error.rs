@@ -103,6 +103,9 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// A cloud's credentials are not to be found.
+    #[error(transparent)]
+    NoCredentials(#[from] crate::credentials::NoCredentials),
     /// A file of the layout cannot be read.
     #[error("cannot read the image")]
     Io(#[from] std::io::Error),
@@ -129,6 +132,7 @@ impl Error {
             | Self::Digest { .. }
             | Self::Layout { .. }
             | Self::Config { .. }
+            | Self::NoCredentials(_)
             | Self::Io(_) => false,
         }
     }
@@ -149,6 +153,7 @@ impl Error {
                  registry (nginx calls it `client_max_body_size`) or of the registry",
             ),
             Self::Config { .. } => Some("`docker login` writes the file anew"),
+            Self::NoCredentials(error) => Some(error.hint()),
             Self::Protocol { status: 404, .. } => {
                 Some("does the repository exist? some registries want it made before a push")
             }

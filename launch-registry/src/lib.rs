@@ -4,7 +4,9 @@
 //! already ([`Registry::find`]), take this image ([`Registry::push`]), and how does somebody
 //! else get at it ([`Registry::credentials`]). [`oci::OciRegistry`] answers them for every
 //! registry that follows the OCI distribution specification, with the credentials that
-//! `docker login` wrote.
+//! `docker login` wrote. The clouds' registries have adapters that log in with the clouds'
+//! credentials: `ecr::EcrRegistry`, `gar::GarRegistry`, `acr::AcrRegistry`;
+//! [`hosted::HostedRegistry`] chooses among all by an image's host.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -51,10 +53,15 @@
 //! or to hosts that [`oci::OciRegistryBuilder::with_insecure`] lists; never to the other host an
 //! upload may be sent to.
 //!
+//! The clouds' own are found as their tools find them, in [`credentials`]; what they must be
+//! allowed to do is in the repository's `docs/permissions.md`.
+//!
 //! # Features
 //!
 //! | Feature | What it adds |
 //! | --- | --- |
+//! | `ecr`, `gar`, `acr` | the registries of Amazon, Google (also `gcr.io`) and Microsoft |
+//! | `aws`, `gcp`, `azure` | these clouds' credentials alone |
 //! | `memory` | `memory::MemoryRegistry`, a strict registry in your test's process |
 //! | `s3`, `gcs`, `blob` | `store`, where build contexts are put: Amazon S3, Google Cloud Storage, Azure Blob |
 //! | `conformance` | `conformance`, what every [`Registry`] must do |
@@ -62,7 +69,7 @@
 //! # How to add an adapter
 //!
 //! A cloud's registry is an OCI registry with credentials of its own, and perhaps with
-//! repositories that must be made before a push. So an adapter for, say, ECR is
+//! repositories that must be made before a push. So an adapter, as `ecr`, is
 //!
 //! 1. a [`oci::Keychain`] that knows its hosts, gets a password for them from the cloud's API, and
 //!    answers `None` for all others; chain it before docker's with [`oci::ChainedKeychain`];
@@ -71,10 +78,26 @@
 //!    is an [`Error::Protocol`] with status 404);
 //! 3. a test that runs `conformance::all` on it, against the `memory` registry if not the real.
 
+#[cfg(feature = "acr")]
+pub mod acr;
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 mod clock;
+#[cfg(any(feature = "ecr", feature = "gar", feature = "acr"))]
+mod cloud;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod credentials;
+#[cfg(feature = "ecr")]
+pub mod ecr;
 pub mod error;
+#[cfg(feature = "gar")]
+pub mod gar;
+#[cfg(feature = "gcp")]
+pub mod gcp;
+pub mod hosted;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod oci;
@@ -86,6 +109,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 pub use launch_config as config;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::secret::Secret;
@@ -98,6 +123,8 @@ pub use crate::error::Error;
 ///
 /// - `find` answers the digest a tag points to, or `None`: not there, or not to be seen
 ///   (a 403 on a read is "unknown", so the caller builds and the push says what is wrong).
+///   An adapter of a registry that tells one from the other answers [`Error::Denied`], with
+///   the name of the permission that is missing.
 /// - `push` reads an OCI image layout and is repeatable: what is there is not sent again.
 ///   Order: layers, then config, then manifest, so that no reader meets a manifest whose
 ///   parts are missing. Every digest is checked, on reading and on the registry's answer.
@@ -114,7 +141,7 @@ pub trait Registry: Debug + Display + Send + Sync + 'static {
     /// The digest that the tag (or digest) of `image` stands for.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Protocol`].
+    /// [`Error::Denied`], [`Error::Unauthorized`], [`Error::Unreachable`], [`Error::Protocol`].
     async fn find(&self, image: &ImageRef) -> Result<Option<Digest>, Error>;
 
     /// Pushes the image in the OCI layout at `layout` under the name and tag of `image`.
@@ -132,7 +159,7 @@ pub trait Registry: Debug + Display + Send + Sync + 'static {
     /// registry needs none, or we have none.
     ///
     /// # Errors
-    /// [`Error::Config`] if a credential source is broken.
+    /// [`Error::Config`], [`Error::NoCredentials`] if a credential source is broken.
     async fn credentials(&self, image: &ImageRef) -> Result<Option<Credentials>, Error>;
 }
 
@@ -143,6 +170,38 @@ pub struct Credentials {
     pub user: String,
     /// The password or token.
     pub password: Secret,
+}
+
+impl Credentials {
+    /// Docker's `config.json` with these credentials for `host` and no others: what a secret
+    /// of Kubernetes' type `kubernetes.io/dockerconfigjson` holds, and what kaniko reads.
+    ///
+    /// ```
+    /// use launch_registry::Credentials;
+    /// use launch_registry::config::secret::Secret;
+    ///
+    /// let (user, password) = ("ci".to_owned(), Secret::new("hunter2"));
+    /// let file = Credentials { user, password }.to_docker_config("ghcr.io");
+    /// assert_eq!(file.expose(), r#"{"auths":{"ghcr.io":{"auth":"Y2k6aHVudGVyMg=="}}}"#);
+    /// ```
+    pub fn to_docker_config(&self, host: &str) -> Secret {
+        let host = oci::config_host(host);
+        let auth = STANDARD.encode(format!("{}:{}", self.user, self.password.expose()));
+        let file = serde_json::json!({"auths": {host: {"auth": auth}}});
+        Secret::new(file.to_string())
+    }
+
+    /// The header `X-Registry-Auth` of the Docker Engine's API, with which it pulls
+    /// ("Authentication" there: JSON in base64 for URLs).
+    pub fn to_engine_auth(&self, host: &str) -> Secret {
+        let host = oci::config_host(host);
+        let auth = serde_json::json!({
+            "username": self.user,
+            "password": self.password.expose(),
+            "serveraddress": host,
+        });
+        Secret::new(URL_SAFE.encode(auth.to_string()))
+    }
 }
 
 /// Receives what happens during a push; clone-cheap, called from any thread.

@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub(crate) mod http;
 mod keychain;
 mod layout;
+pub(crate) mod network;
 mod push;
 pub(crate) mod retry;
 mod session;
@@ -29,6 +30,7 @@ pub use self::http::Timeouts;
 pub use self::keychain::{
     AnonymousKeychain, ChainedKeychain, DockerKeychain, FixedKeychain, Keychain, Login,
 };
+pub use self::network::Network;
 use self::push::PushOptions;
 pub use self::retry::RetryPolicy;
 use self::session::Session;
@@ -87,6 +89,17 @@ impl OciRegistry {
         }
     }
 
+    /// [`Registry::find`], but a 403 is an error: for registries that tell what is not there
+    /// from what is not allowed.
+    pub(crate) async fn find_or_denied(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
+        let session = self.session(image, Access::Pull, &silent()).await?;
+        let found = session.manifest_digest(&image.reference()).await?;
+        if let (Some(found), Some(expected)) = (found, image.digest()) {
+            client::same_digest(&format!("`{image}`"), expected, found)?;
+        }
+        Ok(found)
+    }
+
     async fn session(
         &self,
         image: &ImageRef,
@@ -123,6 +136,15 @@ enum Access {
     Push,
 }
 
+/// The name of `host` in docker's `config.json`: Docker Hub has one of its own there.
+pub(crate) fn config_host(host: &str) -> &str {
+    if endpoint::is_docker_hub(host) {
+        "https://index.docker.io/v1/"
+    } else {
+        host
+    }
+}
+
 fn silent() -> PushEvents {
     Arc::new(|_| ())
 }
@@ -141,12 +163,10 @@ impl Registry for OciRegistry {
     }
 
     async fn find(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
-        let session = self.session(image, Access::Pull, &silent()).await?;
-        let found = session.manifest_digest(&image.reference()).await?;
-        if let (Some(found), Some(expected)) = (found, image.digest()) {
-            client::same_digest(&format!("`{image}`"), expected, found)?;
+        match self.find_or_denied(image).await {
+            Err(Error::Denied { .. }) => Ok(None),
+            found => found,
         }
-        Ok(found)
     }
 
     async fn push(
@@ -180,6 +200,7 @@ pub struct OciRegistryBuilder {
     retry: RetryPolicy,
     timeouts: Timeouts,
     insecure: Vec<String>,
+    network: Network,
     options: PushOptions,
 }
 
@@ -190,6 +211,7 @@ impl Default for OciRegistryBuilder {
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
             insecure: Vec::new(),
+            network: Network::default(),
             options: PushOptions {
                 parallel: 4,
                 mount_from: Vec::new(),
@@ -231,6 +253,18 @@ impl OciRegistryBuilder {
         }
     }
 
+    /// Authorities to trust and addresses to use beside the system's.
+    #[must_use]
+    pub fn with_network(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// What [`OciRegistryBuilder::with_network`] was given.
+    #[cfg(feature = "acr")]
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// How many layers are sent at a time; 4 by default, 0 counts as 1.
     #[must_use]
     pub fn with_parallel(mut self, parallel: usize) -> Self {
@@ -255,7 +289,8 @@ impl OciRegistryBuilder {
     /// holds no URL.
     pub fn build(self) -> Result<OciRegistry, Error> {
         let auth = Auth::new(self.keychain);
-        let transport = Transport::new(auth, self.retry, self.timeouts, self.insecure);
+        let (insecure, network) = (self.insecure, &self.network);
+        let transport = Transport::new(auth, self.retry, self.timeouts, insecure, network);
         let transport = transport.map_err(|source| Error::Config {
             origin: "the HTTP settings of this system".to_owned(),
             source: source.into(),

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod architecture;
+mod builds;
 mod cli;
 mod containers;
 mod contexts;
+mod identity;
 mod jobs;
 mod kaniko;
 mod policy;

@@ -6,6 +6,7 @@ Repositories below `private/` want the one user's basic auth; all are read-only.
 import argparse
 import base64
 import os
+import ssl
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -76,9 +77,16 @@ def options():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--root", required=True)
     parser.add_argument("--user", required=True)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     OPTIONS = options()
-    ThreadingHTTPServer(("127.0.0.1", OPTIONS.port), Handler).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", OPTIONS.port), Handler)
+    if OPTIONS.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(OPTIONS.certificate, OPTIONS.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()

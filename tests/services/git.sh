@@ -11,6 +11,7 @@ start() {
     need python3 python3
     make_repositories
     start_http
+    start_https
     start_ssh
 }
 
@@ -82,6 +83,20 @@ start_http() {
     spawn http python3 "$HERE/git-server.py" --port "$port" --root "$REPOSITORIES" --user launch:s3cret-git
     until_true 20 "git over http" port_open "$port"
     provide LAUNCH_TEST_GIT_HTTP "http://127.0.0.1:$port"
+}
+
+# The certificate is its own authority; git is told with GIT_SSL_CAINFO.
+start_https() {
+    need openssl openssl
+    local port
+    port=$(free_port)
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=launch-test-git \
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$DIR/tls.key" -out "$DIR/tls.crt" 2>>"$DIR/openssl.log"
+    spawn https python3 "$HERE/git-server.py" --port "$port" --root "$REPOSITORIES" --user launch:s3cret-git \
+        --certificate "$DIR/tls.crt" --key "$DIR/tls.key"
+    until_true 20 "git over https" port_open "$port"
+    provide LAUNCH_TEST_GIT_HTTPS "https://127.0.0.1:$port"
+    provide LAUNCH_TEST_GIT_CA "$DIR/tls.crt"
 }
 
 # sshd wants to be called by its full path, which `command -v` gives.

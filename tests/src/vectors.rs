@@ -9,6 +9,7 @@ mod compare;
 mod differences;
 
 mod config;
+mod dockerfile_plan;
 mod env;
 mod git_ref;
 mod job_spec;
@@ -30,6 +31,7 @@ pub use differences::{Improvement, check_document};
 /// Every category there is.
 const CATEGORIES: &[&Category] = &[
     &config::CATEGORY,
+    &dockerfile_plan::CATEGORY,
     &env::CATEGORY,
     &git_ref::CATEGORY,
     &job_spec::CATEGORY,

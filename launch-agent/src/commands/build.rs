@@ -11,6 +11,7 @@ use launch_builder::source::{FetchOptions, Fetched, fetch};
 use launch_builder::{BuildRequest, BuiltImage, Delivery};
 use launch_config::agent::BuilderKind;
 use launch_config::image::{Digest, ImageRef};
+use launch_config::secret::Secret;
 use serde_json::json;
 
 use super::spec::{BuilderArg, SpecArgs};
@@ -38,6 +39,16 @@ pub(crate) struct Build {
     /// The repository, without a tag
     #[arg(long, value_name = "REPOSITORY")]
     destination: Option<ImageRef>,
+    /// Set an `ARG` of the Dockerfile; it ends in the image's history
+    #[arg(long, value_name = "NAME=VALUE", value_parser = build_arg)]
+    build_arg: Vec<(String, String)>,
+    /// Let steps mount a secret (`RUN --mount=type=secret,id=ID`): `ID` and `env=VARIABLE` or
+    /// `src=FILE`
+    #[arg(long, value_name = "id=ID,env=VARIABLE|src=FILE", value_parser = secret)]
+    secret: Vec<SecretArg>,
+    /// Run every step anew
+    #[arg(long)]
+    no_cache: bool,
     /// Only print what would be built
     #[arg(long)]
     plan: bool,
@@ -71,8 +82,12 @@ impl Build {
             )));
         };
         let platform = settings.config.builder.platform.clone();
-        let planned = plan(&tree, &build_spec(&spec, platform.as_deref()))
-            .map_err(|error| Failure::from(error).by_user())?;
+        let build = build_spec(&spec, platform.as_deref());
+        let mut build = build.map_err(|error| Failure::usage(error.to_string()))?;
+        build.build_args.extend(self.build_arg.iter().cloned());
+        let planned = plan(&tree, &build).map_err(|error| Failure::from(error).by_user())?;
+        let app = App::build(settings).await?;
+        let planned = app.with_bases(planned).await;
         let options = planned.context_options();
         let hashed = context::hash_async(planned.context.clone(), options, events.clone()).await?;
         let repository = destination.unwrap_or_else(|| local_name(tree.origin()));
@@ -82,8 +97,10 @@ impl Build {
         if self.plan {
             return show(&planned, hashed.digest, &image, printer);
         }
-        let app = App::build(settings).await?;
-        let request = BuildRequest::new(planned, image).with_context(hashed.digest);
+        let mut request = BuildRequest::new(planned, image).with_context(hashed.digest);
+        for secret in &self.secret {
+            request = request.with_secret(&secret.id, secret.read()?);
+        }
         self.make(&app, request, &events, printer).await
     }
 
@@ -105,7 +122,11 @@ impl Build {
             .builder
             .or(app.settings.builder())
             .unwrap_or(BuilderKind::Docker);
-        let builder = app.builder(kind)?;
+        let builder = if self.no_cache {
+            app.builder_without_cache(kind)?
+        } else {
+            app.builder(kind)?
+        };
         let scratch = tempfile::tempdir()?;
         if kind == BuilderKind::Kaniko {
             request = request.with_delivery(Delivery::Registry);
@@ -131,6 +152,60 @@ impl Build {
             }
         }
     }
+}
+
+/// Where a secret of a build comes from.
+#[derive(Debug, Clone)]
+struct SecretArg {
+    id: String,
+    from: SecretSource,
+}
+
+#[derive(Debug, Clone)]
+enum SecretSource {
+    Variable(String),
+    File(PathBuf),
+}
+
+impl SecretArg {
+    fn read(&self) -> Result<Secret, Failure> {
+        match &self.from {
+            SecretSource::Variable(name) => std::env::var(name).map(Secret::new).map_err(|_| {
+                Failure::usage(format!(
+                    "secret `{}`: variable `{name}` is not set",
+                    self.id
+                ))
+            }),
+            SecretSource::File(path) => {
+                let text = fs_err::read_to_string(path);
+                let text = text.map_err(|error| Failure::doing("cannot read a secret", &error))?;
+                Ok(Secret::new(text))
+            }
+        }
+    }
+}
+
+fn build_arg(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// As `docker build --secret` has it.
+fn secret(text: &str) -> Result<SecretArg, String> {
+    let (mut id, mut from) = (None, None);
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("id", value)) => id = Some(value.to_owned()),
+            Some(("env", value)) => from = Some(SecretSource::Variable(value.to_owned())),
+            Some(("src" | "source", value)) => from = Some(SecretSource::File(value.into())),
+            Some(("type", _)) => {}
+            _ => return Err(format!("`{part}` is none of `id=`, `env=` and `src=`")),
+        }
+    }
+    let id = id.filter(|id| !id.is_empty()).ok_or("there is no `id=`")?;
+    // Without a source, the id is the name of the variable.
+    let from = from.unwrap_or_else(|| SecretSource::Variable(id.clone()));
+    Ok(SecretArg { id, from })
 }
 
 /// A build that fails is the job's doing, as in `launch`.
@@ -176,4 +251,19 @@ fn show(
         format!("{plan}\ncontext      {context}\nimage        {image}\n")
     })?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_named_as_docker_names_them() {
+        let read =
+            |text: &str| secret(text).map(|secret| format!("{} {:?}", secret.id, secret.from));
+        assert_eq!(read("id=a,env=B").unwrap(), "a Variable(\"B\")");
+        assert_eq!(read("type=file,id=a,src=/x").unwrap(), "a File(\"/x\")");
+        assert_eq!(read("id=TOKEN").unwrap(), "TOKEN Variable(\"TOKEN\")");
+        assert!(read("env=B").is_err() && read("a").is_err() && read("id=").is_err());
+    }
 }

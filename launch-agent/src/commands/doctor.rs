@@ -1,5 +1,7 @@
 //! `doctor`: what is configured, what answers, and how to get what is missing.
 
+mod identity;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,6 +111,7 @@ async fn ask(app: &App) -> Vec<Finding> {
         ),
     });
     findings.push(process(app).await);
+    findings.extend(identity::identities(app).await);
     findings.push(registry(app).await);
     if app.settings.builder() == Some(BuilderKind::Kaniko) {
         findings.push(kaniko(app).await);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use launch_builder::kaniko::{ContextStore, StoreError};
 use launch_config::agent::EnvironmentConfig;
-use launch_config::secret::Secret;
 use launch_config::store::StoreUri;
-use launch_registry::store::{self, Credential, CredentialSource, StoreOptions};
+use launch_registry::store::{self, StoreOptions};
 
+use super::identity;
 use crate::failure::Failure;
 use crate::settings::variable;
 
@@ -26,7 +26,7 @@ pub(super) async fn open(
     uri: &StoreUri,
     environment: &EnvironmentConfig,
 ) -> Result<Arc<dyn ContextStore>, Failure> {
-    let mut options = StoreOptions::new(Arc::new(Ambient(uri.clone())));
+    let mut options = StoreOptions::new(identity::of(uri)?);
     if let Some(region) = &environment.region {
         options = options.with_region(region);
     }
@@ -83,37 +83,6 @@ impl ContextStore for Bridge {
     }
 }
 
-/// The credentials of the process's environment, read when they are needed.
-#[derive(Debug)]
-struct Ambient(StoreUri);
-
-#[async_trait]
-impl CredentialSource for Ambient {
-    async fn credential(&self) -> Result<Credential, StoreError> {
-        credential(&self.0, variable).map_err(Into::into)
-    }
-}
-
-fn credential(uri: &StoreUri, env: impl Fn(&str) -> Option<String>) -> Result<Credential, String> {
-    let given = |name: &str| {
-        let value = env(name).filter(|value| !value.is_empty());
-        value.ok_or_else(|| format!("{name} is not set"))
-    };
-    match uri {
-        StoreUri::S3 { .. } => Ok(Credential::AwsKey {
-            id: given("AWS_ACCESS_KEY_ID")?,
-            key: Secret::new(given("AWS_SECRET_ACCESS_KEY")?),
-            session: given("AWS_SESSION_TOKEN").ok().map(Secret::new),
-        }),
-        StoreUri::Gcs { .. } => Ok(Credential::Bearer(Secret::new(given(
-            "GOOGLE_OAUTH_ACCESS_TOKEN",
-        )?))),
-        _ => Ok(Credential::AccountKey(Secret::new(given(
-            "AZURE_STORAGE_ACCESS_KEY",
-        )?))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,12 +104,5 @@ mod tests {
         ];
         let found = endpoint(&s3, env(&both));
         assert_eq!(found, Some(("AWS_ENDPOINT_URL_S3", "http://s3".to_owned())));
-    }
-
-    #[test]
-    fn a_missing_credential_is_named() {
-        let s3 = "s3://b/p".parse().unwrap();
-        let error = credential(&s3, env(&[("AWS_ACCESS_KEY_ID", "id")])).unwrap_err();
-        assert_eq!(error, "AWS_SECRET_ACCESS_KEY is not set");
     }
 }

@@ -22,6 +22,14 @@ pub(super) struct Ready {
     workload: Workload,
     command: Vec<String>,
     choice: Choice,
+    mount: Option<Mount>,
+}
+
+/// A directory of this machine in a container.
+#[derive(Debug)]
+pub(super) struct Mount {
+    pub(super) directory: PathBuf,
+    pub(super) work_dir: String,
 }
 
 impl Ready {
@@ -35,6 +43,10 @@ impl Ready {
             Workload::Image { image, .. } => Some(image),
             _ => None,
         }
+    }
+
+    pub(super) fn mount(&self) -> Option<&Mount> {
+        self.mount.as_ref()
     }
 
     pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
@@ -70,7 +82,26 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                 workload,
                 command,
                 choice,
+                mount: None,
             })
+        }
+        Planned::Mounted {
+            directory,
+            mounted,
+            work_dir,
+            choice,
+        } => {
+            skipped(
+                task,
+                "skipped: the builder is `noop`, and the code is mounted",
+            );
+            let image = mounted.image.clone();
+            let mount = Some(Mount {
+                directory,
+                work_dir,
+            });
+            let ready = ready(task, image, mounted.command, choice).await?;
+            Ok(Ready { mount, ..ready })
         }
         Planned::Build {
             request,
@@ -93,6 +124,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                     workload: Workload::Image { image, pull: None },
                     command,
                     choice,
+                    mount: None,
                 })
             };
             drop((flight, tree));
@@ -124,6 +156,7 @@ async fn ready(
         workload: Workload::Image { image, pull },
         command,
         choice,
+        mount: None,
     })
 }
 
@@ -179,7 +212,15 @@ async fn in_registry(
         Ok((built, format!("image `{image}`")))
     };
     match task.progress.stage(Stage::Build, work).await? {
-        BuiltImage::Layout(layout) => push(task, layout, image).await,
+        BuiltImage::Layout(layout) => {
+            // Another agent may have been faster; all then run what it pushed.
+            if let Some(digest) = find(task, image).await? {
+                task.progress
+                    .line("another agent has pushed the image meanwhile");
+                return Ok(image.pin(digest));
+            }
+            push(task, layout, image).await
+        }
         BuiltImage::Pushed(pinned) => Ok(pinned),
         other => Err(unexpected(&other)),
     }

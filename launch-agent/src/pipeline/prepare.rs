@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use launch_builder::context::ContextOptions;
 use launch_builder::event::{Event, Events};
-use launch_builder::plan::{self, BuildSpec, Plan};
+use launch_builder::plan::{self, BuildSpec, Mounted, Plan};
 use launch_builder::source::{FetchOptions, Fetched, SourceTree};
 use launch_builder::{BuildRequest, Error};
 use launch_config::id::RunKey;
 use launch_config::image::{Digest, ImageRef};
+use launch_config::job::{CanBuild, Project, RefuseProject};
 use launch_config::outcome::{Reason, Stage};
 use launch_config::spec::{Resource, RunSpec};
 use tokio::sync::mpsc;
@@ -32,6 +33,13 @@ pub(super) enum Planned {
         directory: PathBuf,
         command: Vec<String>,
         unchanged: bool,
+        choice: Choice,
+    },
+    /// It runs in a base image, from its working copy: nothing builds images here.
+    Mounted {
+        directory: PathBuf,
+        mounted: Box<Mounted>,
+        work_dir: String,
         choice: Choice,
     },
     /// Its image is to be found or built. Keeps the checkout alive.
@@ -112,7 +120,15 @@ async fn plan_code(
 ) -> Result<(Planned, String), Stop> {
     let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
     let platform = task.app.settings.config.builder.platform.as_deref();
-    let plan = plan::plan(&tree, &build_spec(spec, platform)).map_err(refused)?;
+    let build = build_spec(spec, platform);
+    let build = build.map_err(|error| Stop::error(Reason::Refused, Stage::Plan, &error))?;
+    if choose::mounts(task.app, spec) {
+        return plan_mounted(task, spec, &tree, &build, key).await;
+    }
+    let mut plan = plan::plan(&tree, &build).map_err(refused)?;
+    if spec.resource != Some(Resource::LocalProcess) {
+        plan = task.app.with_bases(plan).await;
+    }
     let choice = choose::for_code(task.app, spec, &plan).await;
     check_early(task, &choice).await?;
     if choice.resource == Resource::LocalProcess {
@@ -148,6 +164,35 @@ async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
     })
 }
 
+/// Without a builder, the code of a container is a working copy that is mounted into it.
+async fn plan_mounted(
+    task: &Task<'_>,
+    spec: &RunSpec,
+    tree: &SourceTree,
+    build: &BuildSpec,
+    key: &RunKey,
+) -> Result<(Planned, String), Stop> {
+    let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
+    let project = Project::of(spec, None, CanBuild::No);
+    let project = project.map_err(|error| Stop::error(Reason::Refused, Stage::Plan, &error))?;
+    let of_spec = spec.base_image.clone();
+    let Some(image) = of_spec.or(project.base_image) else {
+        return Err(refused(Error::NothingToBuildWith(tree.origin().to_owned())));
+    };
+    let mounted = plan::mounted(tree, build, image).map_err(refused)?;
+    let choice = choose::for_mounted(spec);
+    check_early(task, &choice).await?;
+    let (directory, known) = working_copy(task, tree, key).await?;
+    let result = format!("{}, mounted into `{}`", describe(&known), mounted.image);
+    let planned = Planned::Mounted {
+        directory,
+        mounted: Box::new(mounted),
+        work_dir: spec.overrides.working_dir.path(),
+        choice,
+    };
+    Ok((planned, result))
+}
+
 /// A process runs in a working copy of its own, made from the packed context.
 async fn plan_process(
     task: &Task<'_>,
@@ -158,6 +203,26 @@ async fn plan_process(
 ) -> Result<(Planned, String), Stop> {
     let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
     let entry = plan::entry_point(tree, &spec.overrides.entry_point).map_err(refused)?;
+    let (directory, known) = working_copy(task, tree, key).await?;
+    let result = describe(&known);
+    let (command, unchanged) = (entry.command, known.unchanged);
+    Ok((
+        Planned::Process {
+            directory,
+            command,
+            unchanged,
+            choice,
+        },
+        result,
+    ))
+}
+
+/// The run's own copy of a source, made from the packed context.
+async fn working_copy(
+    task: &Task<'_>,
+    tree: &SourceTree,
+    key: &RunKey,
+) -> Result<(PathBuf, Known), Stop> {
     let contexts = &task.app.contexts;
     let directory = task.app.settings.state.work(key);
     let scratch = task.scratch(Stage::Plan)?;
@@ -176,17 +241,7 @@ async fn plan_process(
     let known = known
         .await
         .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))?;
-    let result = describe(&known);
-    let (command, unchanged) = (entry.command, known.unchanged);
-    Ok((
-        Planned::Process {
-            directory,
-            command,
-            unchanged,
-            choice,
-        },
-        result,
-    ))
+    Ok((directory, known))
 }
 
 async fn hash(task: &Task<'_>, tree: &SourceTree, plan: &Plan) -> Result<Known, Stop> {
@@ -249,15 +304,14 @@ fn describe(known: &Known) -> String {
 }
 
 /// What a spec says about a build.
-pub(crate) fn build_spec(spec: &RunSpec, platform: Option<&str>) -> BuildSpec {
-    let mut build = BuildSpec::new().with_entry_point(spec.overrides.entry_point.iter().cloned());
-    build.dockerfile.clone_from(&spec.overrides.dockerfile);
-    build.build_context.clone_from(&spec.build_context);
-    build.base_image.clone_from(&spec.base_image);
-    build.python_version.clone_from(&spec.python_version);
-    build.user_id = spec.user_id;
+pub(crate) fn build_spec(
+    spec: &RunSpec,
+    platform: Option<&str>,
+) -> Result<BuildSpec, RefuseProject> {
+    let project = Project::of(spec, None, CanBuild::Yes)?;
+    let mut build = BuildSpec::of(spec, &project);
     build.platform = platform.map(str::to_owned);
-    build
+    Ok(build)
 }
 
 pub(super) fn stop(reason: Reason, stage: Stage, error: &Error) -> Stop {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use launch_config::env::{RunContext, job_environment};
 use launch_config::outcome::{Outcome, Reason, Stage};
-use launch_config::spec::RunSpec;
+use launch_config::spec::{CODE_MOUNT, RunSpec};
 use launch_queue::job::Job;
 use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
 use launch_runner::{Error, Runner};
+use serde_json::{Value, json};
 
-use super::image::Ready;
+use super::image::{Mount, Ready};
 use super::{Stop, Task};
 use crate::report::Row;
 
@@ -92,16 +93,38 @@ async fn submit_or_cancel(
 fn request(spec: &RunSpec, job: &Job, ready: Ready) -> RunRequest {
     let resource = ready.choice().resource;
     let context = RunContext::new(job.id.as_str()).with_job(job.queue.clone(), job.id.clone());
+    let args = with_mount(spec.args_for(resource), ready.mount());
     let (workload, command) = ready.into_workload();
     let mut request = RunRequest::new(job.run_key(), workload)
         .with_command(command)
         .with_args(spec.overrides.args.iter().cloned())
-        .with_resource_args(spec.args_for(resource))
+        .with_resource_args(args)
         .with_env("LAUNCH_JOB_ID", job.id.as_str())
         .with_env("LAUNCH_ATTEMPT", job.attempt.to_string())
         .with_label("launch.queue", job.queue.as_str());
     request.env.extend(job_environment(spec, &context));
     request
+}
+
+/// The queue's arguments, and the mount of the code: the agent's own, so no policy is asked.
+fn with_mount(mut args: Value, mount: Option<&Mount>) -> Value {
+    let Some(mount) = mount else { return args };
+    if args.is_null() {
+        args = json!({});
+    }
+    let bind = format!("{}:{CODE_MOUNT}", mount.directory.display());
+    if let Value::Object(args) = &mut args {
+        let volumes = args.entry("volume").or_insert_with(|| json!([]));
+        if let Value::String(text) = volumes {
+            *volumes = json!([text]);
+        }
+        if let Value::Array(volumes) = volumes {
+            volumes.push(json!(bind));
+        }
+        args.entry("workdir")
+            .or_insert_with(|| json!(mount.work_dir));
+    }
+    args
 }
 
 fn stop(error: &Error) -> Stop {

@@ -1,18 +1,20 @@
-//! One classic build: the context goes up while its log comes down.
+//! One build: the context goes up while its log comes down.
 
 use std::collections::HashMap;
+use std::io;
 
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use launch_config::image::Digest;
 
 use super::body::{BodyWriter, body};
-use super::{DockerBuilder, EngineError, NAME, unavailable};
+use super::{DockerBuilder, EngineError, NAME, buildkit, unavailable};
 use crate::BuildRequest;
 use crate::context::{self, Format};
 use crate::error::Error;
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::log::Log;
 use crate::plan::{DOCKERFILE_NAME, RECIPE_VERSION};
 use crate::source::blocking;
@@ -26,7 +28,7 @@ pub(super) async fn build(
     request: &BuildRequest,
     events: &Events,
 ) -> Result<Digest, Error> {
-    let mut log = Log::new(events);
+    let mut log = Log::new(events, builder.secrets(request));
     let outcome = tokio::time::timeout(builder.timeout, run(builder, request, events, &mut log));
     let failed = match outcome.await {
         Ok(Ok(id)) => return Ok(id),
@@ -44,7 +46,7 @@ pub(super) async fn build(
     }
 }
 
-enum Failed {
+pub(super) enum Failed {
     /// The build itself, in the engine's words.
     Said(String),
     /// Something around it.
@@ -64,7 +66,7 @@ impl From<EngineError> for Failed {
 }
 
 /// The last line says what is wrong; whatever comes before is output of the step.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let line = text
         .lines()
         .map(str::trim)
@@ -79,27 +81,26 @@ async fn run(
     events: &Events,
     log: &mut Log<'_>,
 ) -> Result<Digest, Failed> {
+    let address = builder.buildkit().await.map_err(Failed::Otherwise)?;
     let (writer, stream) = body();
-    let docker = builder.docker.clone().with_timeout(builder.timeout);
-    let body = bollard::body_try_stream(stream);
-    let answers = docker.build_image(
-        options(builder, request),
-        Some(builder.logins()),
-        Some(body),
-    );
     let packing = pack(request, writer, events);
-    let receiving = receive(answers, log, events);
-    tokio::pin!(packing, receiving);
+    let building = async {
+        match &address {
+            Some(address) => buildkit::run(builder, address, request, stream, log).await,
+            None => classic(builder, request, stream, log).await,
+        }
+    };
+    tokio::pin!(packing, building);
     let id = tokio::select! {
         packed = &mut packing => match packed {
             Err(error) if !is_broken_pipe(&error) => return Err(Failed::Otherwise(error)),
-            _ => receiving.await?,
+            _ => building.await?,
         },
-        received = &mut receiving => {
+        built = &mut building => {
             // A body that breaks off shows here first; the reason is the packing's.
             match tokio::time::timeout(EXPLANATION, packing).await {
                 Ok(Err(error)) if !is_broken_pipe(&error) => return Err(Failed::Otherwise(error)),
-                _ => received?,
+                _ => built?,
             }
         }
     };
@@ -109,6 +110,29 @@ async fn run(
     }
 }
 
+/// The engine's old builder, which all engines have.
+async fn classic(
+    builder: &DockerBuilder,
+    request: &BuildRequest,
+    context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    log: &mut Log<'_>,
+) -> Result<Option<Digest>, Failed> {
+    if let Some(name) = request.secrets.keys().next() {
+        let said = format!("secret `{name}` needs BuildKit, which this engine is not asked for");
+        return Err(Failed::Said(said));
+    }
+    if request.plan.dockerfile.buildkit.is_some() {
+        log.warn("without BuildKit, the packages are downloaded for every build");
+    }
+    let docker = builder.docker.clone().with_timeout(builder.timeout);
+    let answers = docker.build_image(
+        options(builder, request),
+        Some(builder.credentials()),
+        Some(bollard::body_try_stream(context)),
+    );
+    receive(answers, log).await
+}
+
 /// The id of an image whose build did not tell it.
 async fn look_up(builder: &DockerBuilder, request: &BuildRequest) -> Result<Digest, Failed> {
     let found = builder.find(&request.image).await;
@@ -116,19 +140,24 @@ async fn look_up(builder: &DockerBuilder, request: &BuildRequest) -> Result<Dige
     found.map_err(Failed::Otherwise)?.ok_or_else(nothing)
 }
 
-fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions {
-    let labels = HashMap::from([
+/// What an image says of its making.
+pub(super) fn labels() -> HashMap<String, String> {
+    HashMap::from([
         ("dev.launch.builder".to_owned(), NAME.to_owned()),
         ("dev.launch.recipe".to_owned(), RECIPE_VERSION.to_string()),
-    ]);
+    ])
+}
+
+fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions {
     let arguments = request.plan.build_args.clone().into_iter().collect();
     let mut options = BuildImageOptionsBuilder::default()
         .dockerfile(DOCKERFILE_NAME)
         .t(&request.image.to_string())
         .rm(true)
         .forcerm(true)
+        .nocache(!builder.is_cached)
         .buildargs(&arguments)
-        .labels(&labels);
+        .labels(&labels());
     if let Some(platform) = &request.plan.platform {
         options = options.platform(platform);
     }
@@ -155,14 +184,13 @@ async fn pack(request: &BuildRequest, writer: BodyWriter, events: &Events) -> Re
 }
 
 fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Reads the engine's answers to their end.
 async fn receive(
     answers: impl Stream<Item = Result<BuildInfo, EngineError>>,
     log: &mut Log<'_>,
-    events: &Events,
 ) -> Result<Option<Digest>, Failed> {
     let mut id = None;
     let mut answers = std::pin::pin!(answers);
@@ -174,7 +202,7 @@ async fn receive(
         // Pulling a base image reports thousands of times; once a layer is enough.
         if let Some(status) = answer.status.filter(|_| answer.progress_detail.is_none()) {
             let subject = answer.id.map(|id| format!("{id}: ")).unwrap_or_default();
-            events.say(Event::Fetch(subject + &status));
+            log.progress(&(subject + &status));
         }
         if let Some(image) = answer.aux.and_then(|aux| aux.id) {
             id = image.parse().ok();

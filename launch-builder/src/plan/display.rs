@@ -31,6 +31,7 @@ impl fmt::Display for EntryPointOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Override => "given",
+            Self::Job => "the job's",
             Self::Conventional => "its name says so",
             Self::OnlyScript => "the only script",
         })

@@ -20,6 +20,16 @@ pub struct EntryPoint {
     pub script: Option<PathBuf>,
     /// How it was found.
     pub origin: EntryPointOrigin,
+    /// The interpreter is not of the words that were given.
+    #[serde(skip)]
+    is_bare: bool,
+}
+
+/// A directory that may hold a Dockerfile for a command, and the command as it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
+    pub(super) entry: EntryPoint,
 }
 
 /// How an entry point was found.
@@ -29,6 +39,8 @@ pub struct EntryPoint {
 pub enum EntryPointOrigin {
     /// Somebody gave it.
     Override,
+    /// The job was recorded with it.
+    Job,
     /// A script of the source is called `main.py` or `train.py`.
     Conventional,
     /// The source has one script at its top.
@@ -48,6 +60,15 @@ impl EntryPoint {
             command: command.collect(),
             script,
             origin: EntryPointOrigin::Override,
+            is_bare: !interpreter.is_empty(),
+        }
+    }
+
+    /// The command a job was recorded with.
+    pub(super) fn of_job(words: &[String]) -> Self {
+        Self {
+            origin: EntryPointOrigin::Job,
+            ..Self::given(words)
         }
     }
 
@@ -89,9 +110,10 @@ impl EntryPoint {
         }
     }
 
-    /// Checks that the script is a file of the source.
+    /// Checks that the script is a file of the source; an absolute one is the image's own.
     pub(super) fn check(&self, root: &Path) -> Result<(), Error> {
-        let Some(script) = &self.script else {
+        let script = self.script.as_ref().filter(|script| script.is_relative());
+        let Some(script) = script else {
             return Ok(());
         };
         let real = confine::inside(root, script, "entry point")?;
@@ -104,27 +126,55 @@ impl EntryPoint {
         real.is_file().then_some(()).ok_or_else(refusal)
     }
 
-    /// The directory the script is in, below the project; empty for the project itself.
-    pub(super) fn directory(&self) -> Option<&Path> {
-        self.script.as_deref().and_then(Path::parent)
+    /// Where a Dockerfile for this command may be, the most wanted first: beside the last
+    /// word, where the Python agent looks, then beside the script.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let last = self.command.last().map(String::as_str).unwrap_or_default();
+        let script = self.script.as_deref().and_then(Path::to_str);
+        let beside_last = directory(last).map(|directory| Place {
+            directory: directory.into(),
+            entry: self.moved(last, directory.is_empty() || !self.is_simple()),
+        });
+        let beside_script = script.and_then(|script| {
+            let directory = directory(script)?;
+            Some(Place {
+                directory: directory.into(),
+                entry: self.moved(script, directory.is_empty()),
+            })
+        });
+        let mut places: Vec<_> = beside_last.into_iter().chain(beside_script).collect();
+        places.dedup_by(|second, first| first.directory == second.directory);
+        places
     }
 
-    /// The same command, run where the script lies.
-    pub(super) fn beside_script(mut self) -> Self {
-        let name = self
-            .script
-            .as_deref()
-            .and_then(Path::file_name)
-            .map(PathBuf::from);
-        if let (Some(script), Some(name)) = (&self.script, name) {
-            let (old, new) = (script.to_string_lossy(), name.to_string_lossy());
-            if let Some(word) = self.command.iter_mut().find(|word| **word == old) {
-                *word = new.into_owned();
-            }
-            self.script = Some(name);
-        }
-        self
+    /// An interpreter and its script, the only command whose script the Python agent moves.
+    fn is_simple(&self) -> bool {
+        let starts_python = |word: &String| word.starts_with("python") || word == "bash";
+        self.is_bare || self.command.len() == 2 && self.command.first().is_some_and(starts_python)
     }
+
+    /// The same command, run where `word` of it lies.
+    fn moved(&self, word: &str, stays: bool) -> Self {
+        let mut moved = self.clone();
+        if stays {
+            return moved;
+        }
+        let name = word.rsplit('/').next().unwrap_or_default();
+        if let Some(own) = moved.command.iter_mut().find(|own| *own == word) {
+            name.clone_into(own);
+        }
+        if self.script.as_deref() == Some(Path::new(word)) {
+            moved.script = Some(name.into());
+        }
+        moved
+    }
+}
+
+/// What is before the name in a relative path; `None` for an absolute one, which is no
+/// place in a source.
+fn directory(word: &str) -> Option<&str> {
+    let directory = word.rsplit_once('/').map_or("", |(directory, _)| directory);
+    (!word.starts_with('/')).then(|| directory.trim_end_matches('/'))
 }
 
 /// The interpreter a bare script needs: python unbuffered, or its log would come at its end.
@@ -254,14 +304,45 @@ mod tests {
         let check = |command: &str| EntryPoint::given(&words(command)).check(&root);
         check("python ./train.py").unwrap();
         check("python -m train").unwrap();
-        for command in ["python other.py", "python ../train.py", "python /train.py"] {
+        check("python /opt/train.py").unwrap();
+        for command in ["python other.py", "python ../train.py"] {
             assert!(check(command).is_err(), "{command}");
         }
     }
 
     #[test]
     fn a_command_moves_to_its_script() {
-        let entry = EntryPoint::given(&words("python a/b/t.py --data a/b/t.py")).beside_script();
-        assert_eq!(entry.command, words("python t.py --data a/b/t.py"));
+        for (given, directories, command) in [
+            ("python a/t.py", "a", "python t.py"),
+            ("bash a/b/t.sh", "a/b", "bash t.sh"),
+            ("python3.10 a/t.py", "a", "python3.10 t.py"),
+            ("a/t.py", "a", "python -u t.py"),
+            ("a/run", "a", "a/run"),
+            // What the Python agent leaves as it is, its users have made work.
+            ("python -u a/t.py", "a", "python -u a/t.py"),
+            ("python a/t.py c/x.yaml", "c a", "python a/t.py c/x.yaml"),
+            ("python a/t.py --x", " a", "python a/t.py --x"),
+            ("python t.py", "", "python t.py"),
+            ("python -m a.b", "", "python -m a.b"),
+            ("python a/t.py b/", "b a", "python a/t.py b/"),
+        ] {
+            let places = EntryPoint::given(&words(given)).places();
+            let found: Vec<_> = places
+                .iter()
+                .map(|place| place.directory.to_str().unwrap())
+                .collect();
+            assert_eq!(found.join(" "), directories, "{given}");
+            assert_eq!(places[0].entry.command, words(command), "{given}");
+        }
+        let places = EntryPoint::given(&words("python a/t.py --data a/t.py --x")).places();
+        assert_eq!(
+            places[1].entry.command,
+            words("python t.py --data a/t.py --x")
+        );
+        assert!(
+            EntryPoint::given(&words("python /opt/t.py"))
+                .places()
+                .is_empty()
+        );
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn choose(
     if let Some(asked) = asked {
         let version = minor(asked).ok_or_else(|| {
             Error::Plan(format!(
-                "python version `{asked}` is not of the form `3.12` or `3.12.1`"
+                "python version {asked:?} is not of the form `3.12` or `3.12.1`"
             ))
         })?;
         return Ok(Python {
@@ -96,14 +96,25 @@ fn version_file(root: &Path, notes: &mut Vec<String>) -> Result<Option<String>, 
     Ok(version)
 }
 
-/// `3.11.4` → `3.11`. Only digits and dots come out, whatever goes in.
+/// `3.11.4` and `3.11.0rc1` → `3.11`. Only digits and dots come out, whatever goes in.
 fn minor(text: &str) -> Option<String> {
-    let parts: Vec<&str> = text.trim().split('.').collect();
+    let mut parts = text.trim().splitn(3, '.');
     let number = |part: &&str| {
         (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let fine = parts.len() <= 3 && parts.iter().all(number);
-    fine.then(|| parts[..parts.len().min(2)].join("."))
+    let major = parts.next().filter(number)?;
+    let Some(minor) = parts.next() else {
+        return Some(major.to_owned());
+    };
+    let minor = number(&minor).then_some(minor)?;
+    let is_release = |rest: &str| {
+        let fine = |c: char| c.is_ascii_alphanumeric() || "+-_.".contains(c);
+        rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(fine)
+    };
+    parts
+        .next()
+        .is_none_or(is_release)
+        .then(|| format!("{major}.{minor}"))
 }
 
 /// The highest lower bound of a version specifier (PEP 440), as `major.minor`. A bound that
@@ -199,11 +210,15 @@ mod tests {
             "3..1",
             "latest",
             "",
-            "3.1.2.3",
+            "3.12.x",
             "3.12-alpine",
+            "3.12.1\nRUN x",
+            "3.12.",
         ] {
             assert_eq!(minor(text), None, "{text}");
         }
-        assert_eq!(minor(" 3.12.0\n").as_deref(), Some("3.12"));
+        for text in [" 3.12.0\n", "3.12", "3.12.0rc1", "3.12.1+local-1"] {
+            assert_eq!(minor(text).as_deref(), Some("3.12"), "{text}");
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::error::Error;
 const FILE: &str = "requirements.txt";
 const PYPROJECT: &str = "pyproject.toml";
 const FROZEN: &str = "requirements.frozen.txt";
+const WHAT: &str = "requirements file";
+/// The package without which a job reports nothing.
+const WANDB: &str = "wandb";
 
 /// No list of requirements includes more files than this.
 const MOST_FILES: usize = 100;
@@ -30,6 +33,11 @@ pub struct Requirements {
     /// The list names parts of the source itself (`-e .`, a wheel), so that installing
     /// comes after the copying and is repeated with every change.
     pub needs_source: bool,
+    /// There is nothing in the list: it says that nothing is to be installed.
+    pub is_empty: bool,
+    /// The list says something of `wandb`.
+    #[serde(skip)]
+    pub(super) names_wandb: bool,
 }
 
 /// What sort of list requirements are, the strongest first.
@@ -77,6 +85,21 @@ impl Pyproject {
         self.project.as_ref()?.requires_python.as_deref()
     }
 
+    /// [`Pyproject::read`] for a source whose requirements stand elsewhere: what is broken
+    /// here is a note there.
+    pub(super) fn read_if_readable(
+        root: &Path,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Self>, Error> {
+        match Self::read(root) {
+            Err(error @ Error::Plan(_)) => {
+                notes.push(format!("{error}: ignored, as there is a `{FILE}`"));
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
     fn dependencies(&self) -> &[String] {
         self.project
             .as_ref()
@@ -84,8 +107,13 @@ impl Pyproject {
     }
 }
 
+/// Whether the source has a list that goes before everything else.
+pub(super) fn has_file(root: &Path) -> Result<bool, Error> {
+    Ok(confine::find(root, Path::new(FILE), WHAT)?.is_some())
+}
+
 /// Finds what to install: `requirements.txt`, else the dependencies in `pyproject.toml`,
-/// else `requirements.frozen.txt`. A list without a single requirement is none.
+/// else `requirements.frozen.txt`. A list that is there but empty is an answer too.
 pub(super) fn find(
     root: &Path,
     pyproject: Option<&Pyproject>,
@@ -112,6 +140,8 @@ fn from_dependencies(dependencies: &[String]) -> Result<Requirements, Error> {
         packages: dependencies.to_vec(),
         files: Vec::new(),
         needs_source: dependencies.iter().any(|text| is_local(text)),
+        is_empty: false,
+        names_wandb: dependencies.iter().any(|text| text.contains(WANDB)),
     })
 }
 
@@ -120,7 +150,7 @@ fn read_list(
     name: &str,
     kind: RequirementsKind,
 ) -> Result<Option<Requirements>, Error> {
-    if confine::find(root, Path::new(name), "requirements file")?.is_none() {
+    if confine::find(root, Path::new(name), WHAT)?.is_none() {
         return Ok(None);
     }
     let mut list = List {
@@ -128,16 +158,18 @@ fn read_list(
         files: BTreeSet::new(),
         is_effective: false,
         needs_source: false,
+        names_wandb: false,
     };
     list.read(PathBuf::from(name))?;
     let needs_source = list.needs_source || !list.files.iter().all(|file| is_plain(file));
-    let files = list.files.into_iter().collect();
-    Ok(list.is_effective.then(|| Requirements {
+    Ok(Some(Requirements {
         file: name.into(),
         kind,
         packages: Vec::new(),
-        files,
+        files: list.files.into_iter().collect(),
         needs_source,
+        is_empty: !list.is_effective,
+        names_wandb: list.names_wandb,
     }))
 }
 
@@ -147,6 +179,7 @@ struct List<'a> {
     files: BTreeSet<PathBuf>,
     is_effective: bool,
     needs_source: bool,
+    names_wandb: bool,
 }
 
 impl List<'_> {
@@ -161,7 +194,8 @@ impl List<'_> {
                     "`{FILE}` includes over {MOST_FILES} files"
                 )));
             }
-            let text = confine::read_text(self.root, &file, "requirements file")?;
+            let text = confine::read_text(self.root, &file, WHAT)?;
+            self.names_wandb |= text.contains(WANDB);
             for line in logical_lines(&text) {
                 self.take(&line, &file, &mut waiting)?;
             }
@@ -229,7 +263,7 @@ fn included_path(file: &Path, included: &str) -> Result<Option<PathBuf>, Error> 
     }
     let why = "leads out of the source";
     let refusal = || Error::Path {
-        what: "requirements file",
+        what: WHAT,
         path: included.into(),
         why,
     };
@@ -303,7 +337,11 @@ mod tests {
     #[test]
     fn a_list_of_comments_installs_nothing() {
         let text = "# numpy\n\n   # torch\n--index-url https://host/simple\n";
-        assert_eq!(found(&[("requirements.txt", text)]).unwrap(), None);
+        let frozen = ("requirements.frozen.txt", "six==1.0\n");
+        let list = found(&[("requirements.txt", text), frozen])
+            .unwrap()
+            .unwrap();
+        assert_eq!((list.kind, list.is_empty), (RequirementsKind::File, true));
     }
 
     #[test]

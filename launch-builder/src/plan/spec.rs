@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use launch_config::image::ImageRef;
+use launch_config::job::{EntryPoint, Project, ProjectSource};
+use launch_config::spec::{Resource, RunSpec};
 
 use crate::error::Error;
 
@@ -15,8 +17,11 @@ pub const DEFAULT_USER_ID: u32 = 1000;
 #[non_exhaustive]
 #[must_use]
 pub struct BuildSpec {
-    /// The command and its arguments; empty lets the source decide.
+    /// The command and its arguments; empty lets the job decide, or else the source.
     pub entry_point: Vec<String>,
+    /// The command a W&B job was recorded with, relative to the project's directory. Who
+    /// gives it says that the source is such a job.
+    pub job_entry_point: Vec<String>,
     /// A Dockerfile of the source, relative to the build context.
     pub dockerfile: Option<PathBuf>,
     /// The directory of the source that is the build context.
@@ -41,12 +46,43 @@ impl BuildSpec {
         Self::default()
     }
 
+    /// What a run spec, and the project it comes to, say about the build of an image.
+    ///
+    /// SageMaker starts containers as root only; everywhere else a generated image has the
+    /// user of the spec.
+    pub fn of(spec: &RunSpec, project: &Project) -> Self {
+        let is_job = project.source == ProjectSource::Job;
+        let job = project.entry_point.as_ref().filter(|_| is_job);
+        let named = spec.overrides.dockerfile.as_ref();
+        let as_root = project.resource == Resource::Sagemaker;
+        Self {
+            entry_point: spec.overrides.entry_point.clone(),
+            job_entry_point: job.map_or_else(Vec::new, |entry| EntryPoint::words(entry).to_vec()),
+            dockerfile: named.or(project.dockerfile.as_ref()).cloned(),
+            build_context: project.build_context.clone(),
+            base_image: spec.base_image.clone(),
+            accelerator_base_image: project.builder.accelerator.clone(),
+            python_version: project.python_version.clone(),
+            user_id: if as_root { Some(0) } else { spec.user_id },
+            ..Self::default()
+        }
+    }
+
     /// Sets the command and its arguments.
     pub fn with_entry_point(
         mut self,
         command: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
         self.entry_point = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says with which command a W&B job was recorded.
+    pub fn with_job_entry_point(
+        mut self,
+        command: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.job_entry_point = command.into_iter().map(Into::into).collect();
         self
     }
 

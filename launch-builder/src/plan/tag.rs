@@ -101,7 +101,7 @@ mod tests {
         plan.dockerfile.text = "FROM scratch\n".to_owned();
         plan.bases.clear();
         plan.build_args.insert("A".to_owned(), "b".to_owned());
-        let expected = "6b1ee2a4412d27ceccc3f32ee9b03209b7df52872dce45bd599177f5898b3bd6";
+        let expected = "832e7620c75e8dc30ddae4afc0af06760182e6b9f3c45d5628218685cf9fa854";
         assert_eq!(plan.tag(Digest::from_sha256([0; 32])), expected);
     }
 }

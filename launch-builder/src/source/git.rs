@@ -9,7 +9,6 @@ mod credentials;
 mod lines;
 mod reference;
 mod said;
-mod scratch;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,7 @@ use launch_config::source::GitRemote;
 
 use self::command::Git;
 use self::reference::Target;
-use self::scratch::Scratch;
+use super::scratch::Scratch;
 use super::{FetchOptions, SourceTree, blocking};
 use crate::confine;
 use crate::error::Error;

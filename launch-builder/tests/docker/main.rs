@@ -11,13 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
-use launch_builder::conformance::{self, Bench};
+use launch_builder::conformance::Bench;
 use launch_builder::docker::DockerBuilder;
 use launch_builder::event::{Event, Events};
 use launch_builder::plan::{BuildSpec, Plan, plan};
 use launch_builder::source::SourceTree;
 use launch_builder::{BuildRequest, Builder, BuiltImage, Delivery, Error, context};
 use launch_config::image::ImageRef;
+use launch_config::secret::Secret;
 
 struct Engine {
     docker: Docker,
@@ -28,16 +29,34 @@ impl Engine {
     fn connect() -> Option<Self> {
         if std::env::var("LAUNCH_TEST_DOCKER").is_ok_and(|value| value == "1") {
             let docker = Docker::connect_with_defaults().unwrap();
-            let builder = DockerBuilder::with(docker.clone());
+            let builder = DockerBuilder::connect().unwrap();
             return Some(Self { docker, builder });
         }
-        let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-        assert!(!is_ci, "LAUNCH_TEST_DOCKER is not 1");
-        #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-        {
-            println!("skipped: LAUNCH_TEST_DOCKER is not 1");
-        }
-        None
+        skip("LAUNCH_TEST_DOCKER is not 1")
+    }
+}
+
+/// The value of a variable that names a real part.
+fn needed(variable: &str) -> Option<String> {
+    match std::env::var(variable) {
+        Ok(value) if !value.is_empty() => Some(value),
+        _ => skip(&format!("{variable} is not set")),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn skip<T>(why: &str) -> Option<T> {
+    assert!(!std::env::var("CI").is_ok_and(|ci| ci == "true"), "{why}");
+    println!("skipped: {why}");
+    None
+}
+
+impl Engine {
+    /// The same engine, asked for its old builder.
+    fn classic() -> Option<Self> {
+        let engine = Self::connect()?;
+        let builder = engine.builder.without_buildkit();
+        Some(Self { builder, ..engine })
     }
 }
 
@@ -69,24 +88,37 @@ impl Bench for Engine {
 }
 
 macro_rules! conforms {
-    ($($name:ident),* $(,)?) => {$(
+    ($engine:ident: $($name:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            if let Some(engine) = Engine::connect() {
-                conformance::$name(&engine).await;
+            if let Some(engine) = super::Engine::$engine() {
+                launch_builder::conformance::$name(&engine).await;
             }
         }
     )*};
 }
 
-conforms!(
-    same_plan_same_image,
-    another_file_another_image,
-    a_failing_build_shows_its_end,
-    a_changed_context_is_refused,
-    a_dropped_build_leaves_nothing,
-    a_layout_is_what_it_says,
-);
+mod buildkit {
+    conforms!(connect:
+        same_plan_same_image,
+        another_file_another_image,
+        a_failing_build_shows_its_end,
+        a_changed_context_is_refused,
+        a_dropped_build_leaves_nothing,
+        a_layout_is_what_it_says,
+    );
+}
+
+mod classic {
+    conforms!(classic:
+        same_plan_same_image,
+        another_file_another_image,
+        a_failing_build_shows_its_end,
+        a_changed_context_is_refused,
+        a_dropped_build_leaves_nothing,
+        a_layout_is_what_it_says,
+    );
+}
 
 struct Project {
     directory: tempfile::TempDir,
@@ -193,7 +225,7 @@ async fn a_generated_dockerfile_builds_and_runs() {
     };
     let script = b"import launch_probe, os, getpass, pathlib, sys\n\
         pathlib.Path('output.txt').write_text('x')\n\
-        pathlib.Path.home().joinpath('.cache').mkdir()\n\
+        pathlib.Path.home().joinpath('.cache', 'x').mkdir()\n\
         print(launch_probe.WORD, os.getuid(), getpass.getuser(), sys.argv[1:])\n\
         print(sorted(os.listdir('.')), os.stat('train.py').st_uid)\n";
     let files: [(&str, &[u8]); 5] = [
@@ -225,6 +257,182 @@ async fn a_generated_dockerfile_builds_and_runs() {
     let listed =
         "['.cache', 'output.txt', 'requirements.txt', 'train.py', 'unique.txt', 'vendor'] 1000";
     assert!(log.contains(listed), "{log}");
+}
+
+/// The lines of a log, as they come.
+fn listening() -> (Events, Arc<Mutex<Vec<Event>>>) {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&said);
+    (
+        Events::new(move |event| sink.lock().unwrap().push(event)),
+        said,
+    )
+}
+
+/// The packages come from the index the image is told of, so this needs one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_of_a_frozen_list_cannot_be_installed_is_a_warning() {
+    for engine in [Engine::connect(), Engine::classic()] {
+        let Some(engine) = engine else { return };
+        let frozen = b"idna==3.7\nlaunch-there-is-no-such-package==9.9\nsix==1.16.0 # old\n";
+        let files: [(&str, &[u8]); 2] = [
+            (
+                "train.py",
+                b"import idna, six; print(idna.__version__, six.__version__)\n",
+            ),
+            ("requirements.frozen.txt", frozen),
+        ];
+        let spec = BuildSpec::new().with_python_version("3.11");
+        let project = project("launch-test/frozen", &files, &spec);
+        let (events, said) = listening();
+        let built = engine.builder.build(project.request(), &events).await;
+        let said: Vec<Event> = said.lock().unwrap().clone();
+        built.unwrap_or_else(|error| panic!("{error:?} {said:?}"));
+        assert_eq!(run(&project.image), "3.7 1.16.0\n");
+        engine.forget(&project.image).await;
+        let warning = "could not be installed, and is left out: \
+                       `launch-there-is-no-such-package==9.9`";
+        assert!(
+            said.contains(&Event::Warning(warning.to_owned())),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_with_an_index_of_its_own_asks_that_index() {
+    let Some(engine) = Engine::connect() else {
+        return;
+    };
+    // Nothing answers there, and the failure says who was asked.
+    let list = b"--index-url http://127.0.0.1:9/simple\nidna\n";
+    let files: [(&str, &[u8]); 2] = [("train.py", b""), ("requirements.txt", list)];
+    let spec = BuildSpec::new().with_python_version("3.11");
+    let project = project("launch-test/index", &files, &spec);
+    let (events, said) = listening();
+    let error = engine
+        .builder
+        .build(project.request(), &events)
+        .await
+        .unwrap_err();
+    let text = format!("{error:?} {:?}", said.lock().unwrap());
+    assert!(text.contains("127.0.0.1:9"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_mount_lasts_from_one_image_to_the_next() {
+    let Some(engine) = Engine::connect() else {
+        return;
+    };
+    let id = std::process::id();
+    let text = format!(
+        "FROM launch-test/busybox:1\nCOPY unique.txt /\n\
+         RUN --mount=type=cache,target=/c,id=launch-{id} touch /c/$(date +%N%s); ls /c | wc -l > /n\n\
+         CMD cat /n\n"
+    );
+    for expected in ["1\n", "2\n"] {
+        let spec = BuildSpec::new().with_dockerfile("D");
+        let project = project("launch-test/mounts", &[("D", text.as_bytes())], &spec);
+        engine
+            .builder
+            .build(project.request(), &Events::silent())
+            .await
+            .unwrap();
+        let counted = run(&project.image);
+        engine.forget(&project.image).await;
+        assert_eq!(counted, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_mounted_and_nowhere_else() {
+    let Some(engine) = Engine::connect() else {
+        return;
+    };
+    let text = b"FROM launch-test/busybox:1\nCOPY unique.txt /\n\
+        RUN --mount=type=secret,id=token echo \"it is $(cat /run/secrets/token)!\"; \
+        wc -c < /run/secrets/token > /n\nCMD cat /n; ls /run/secrets/* 2>&1\n";
+    let spec = BuildSpec::new().with_dockerfile("D");
+    let project = project("launch-test/secret", &[("D", text)], &spec);
+    let request = || {
+        project
+            .request()
+            .with_secret("token", Secret::new("planted-s3cret"))
+    };
+    let (events, said) = listening();
+    engine.builder.build(request(), &events).await.unwrap();
+    let shown = run(&project.image);
+    assert!(
+        shown.starts_with("14\n") && !shown.contains("planted"),
+        "{shown}"
+    );
+    let history = engine
+        .docker
+        .image_history(&project.image.to_string())
+        .await
+        .unwrap();
+    engine.forget(&project.image).await;
+    let said = said.lock().unwrap().clone();
+    assert!(
+        said.contains(&Event::Log("it is ***!".to_owned())),
+        "{said:?}"
+    );
+    assert!(!format!("{said:?} {history:?}").contains("planted"));
+
+    let classic = engine.builder.clone().without_buildkit();
+    let error = classic
+        .build(request(), &Events::silent())
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("secret `token` needs BuildKit"),
+        "{error}"
+    );
+}
+
+/// The registry wants a login, which BuildKit asks us for while it builds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_base_image_is_pulled_with_its_login() {
+    let Some(engine) = Engine::connect() else {
+        return;
+    };
+    let Some(host) = needed("LAUNCH_TEST_REGISTRY_BASIC") else {
+        return;
+    };
+    let (user, password, host) = ("launch", "s3cret-basic", host.as_str());
+    let base = format!("{host}/launch-test/base-{}:1", std::process::id());
+    let config = tempfile::tempdir().unwrap();
+    let docker = |args: &[&str]| {
+        let mut command = std::process::Command::new("docker");
+        let output = command
+            .env("DOCKER_CONFIG", config.path())
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?} {output:?}");
+    };
+    docker(&["login", "-u", user, "-p", password, host]);
+    docker(&["tag", "launch-test/busybox:1", &base]);
+    docker(&["push", "-q", &base]);
+    docker(&["rmi", &base]);
+    let text = format!("FROM {base}\nCOPY unique.txt /\n");
+    let spec = BuildSpec::new().with_dockerfile("D");
+    let project = project("launch-test/private", &[("D", text.as_bytes())], &spec);
+    let refused = engine
+        .builder
+        .build(project.request(), &Events::silent())
+        .await;
+    assert!(refused.is_err(), "{refused:?}");
+    let login = engine
+        .builder
+        .clone()
+        .with_login(host, user, Secret::new(password));
+    login
+        .build(project.request(), &Events::silent())
+        .await
+        .unwrap();
+    engine.forget(&project.image).await;
+    engine.forget(&base.parse().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,12 +507,27 @@ async fn a_dockerfile_that_means_nothing_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_build_leaves_no_container() {
-    let Some(engine) = Engine::connect() else {
-        return;
-    };
-    let text = b"FROM launch-test/busybox:1\nCOPY unique.txt /\nRUN echo up-$((40+2)); sleep 97\n";
+    if let Some(engine) = Engine::classic() {
+        drop_a_build(&engine, "97").await;
+    }
+}
+
+/// BuildKit's steps are no containers the engine lists; they are processes here if the
+/// engine is on this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_build_of_buildkit_leaves_no_step() {
+    if let Some(engine) = Engine::connect() {
+        drop_a_build(&engine, "9753").await;
+    }
+}
+
+async fn drop_a_build(engine: &Engine, seconds: &str) {
+    let text = format!(
+        "FROM launch-test/busybox:1\nCOPY unique.txt /\n\
+         RUN echo up-$((40+2)); sleep {seconds}\n"
+    );
     let spec = BuildSpec::new().with_dockerfile("D");
-    let project = project("launch-test/dropped", &[("D", text)], &spec);
+    let project = project("launch-test/dropped", &[("D", text.as_bytes())], &spec);
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let events = Events::new(move |event| {
         let _ = sender.send(event);
@@ -321,19 +544,29 @@ async fn a_dropped_build_leaves_no_container() {
         () = up => {}
     }
     assert!(project.directory.path().is_dir());
+    let step = format!("sleep {seconds}");
     for _ in 0..100 {
-        let options = ListContainersOptionsBuilder::default().all(true).build();
-        let containers = engine.docker.list_containers(Some(options)).await.unwrap();
-        let is_ours = |command: &str| command.contains("sleep 97");
-        if !containers
-            .iter()
-            .any(|c| c.command.as_deref().is_some_and(is_ours))
-        {
+        if !has_container(engine, &step).await && !has_process(&step) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    panic!("the container of a dropped build stays");
+    panic!("the step of a dropped build stays");
+}
+
+async fn has_container(engine: &Engine, step: &str) -> bool {
+    let options = ListContainersOptionsBuilder::default().all(true).build();
+    let containers = engine.docker.list_containers(Some(options)).await.unwrap();
+    let mut commands = containers.iter().filter_map(|c| c.command.as_deref());
+    commands.any(|command| command.contains(step))
+}
+
+fn has_process(step: &str) -> bool {
+    let processes = fs_err::read_dir("/proc").unwrap().flatten();
+    let command = |path: std::path::PathBuf| fs_err::read(path.join("cmdline")).ok();
+    processes
+        .filter_map(|process| command(process.path()))
+        .any(|words| String::from_utf8_lossy(&words).replace('\0', " ").trim() == step)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -408,15 +641,15 @@ async fn the_engine_is_checked_and_asked_for_bases() {
         return;
     };
     engine.builder.check().await.unwrap();
-    let is_there = async |image: &str| {
+    let digest = async |image: &str| {
         engine
             .builder
-            .base_available(&image.parse().unwrap())
+            .base_digest(&image.parse().unwrap())
             .await
             .unwrap()
     };
-    assert!(is_there("launch-test/busybox:1").await);
-    assert!(!is_there("127.0.0.1:9/none/none:1").await);
+    assert!(digest("launch-test/busybox:1").await.is_some());
+    assert_eq!(digest("127.0.0.1:9/none/none:1").await, None);
 }
 
 #[tokio::test]

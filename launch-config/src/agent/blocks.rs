@@ -48,9 +48,24 @@ pub struct BuilderConfig {
     pub destination: Option<ImageRef>,
     /// `linux/amd64` or `linux/arm64`.
     pub platform: Option<String>,
+    /// What becomes of code that nothing builds an image of.
+    #[serde(rename = "noop-code")]
+    pub noop_code: NoopCode,
     /// What only Kaniko reads.
     #[serde(skip_serializing_if = "KanikoConfig::is_unset")]
     pub kaniko: KanikoConfig,
+}
+
+/// What becomes of code when the builder is `noop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum NoopCode {
+    /// It is mounted into a base image, and its packages are installed at every start.
+    #[default]
+    Mount,
+    /// It is refused.
+    Refuse,
 }
 
 /// The keys of the `builder` block that only Kaniko reads.
@@ -130,6 +145,7 @@ const BUILDER: &[&str] = &[
     "type",
     "destination",
     "platform",
+    "noop-code",
     "build-context-store",
     "build-job-name",
     "secret-name",
@@ -193,6 +209,10 @@ impl BuilderConfig {
             platform: block
                 .one_of("platform", &["linux/amd64", "linux/arm64"], problems)
                 .map(str::to_owned),
+            noop_code: match block.one_of("noop-code", &["mount", "refuse"], problems) {
+                Some("refuse") => NoopCode::Refuse,
+                _ => NoopCode::Mount,
+            },
             kaniko: KanikoConfig {
                 build_context_store: store(&block, problems),
                 build_job_name: block.text("build-job-name", problems),

@@ -37,6 +37,9 @@ pub struct Faults {
     pub limit: u64,
     /// `PATCH` and `PUT` of uploads are answered 307, if there is another host for uploads.
     pub redirects: bool,
+    /// Every so many-th request loses its credentials before it is read; 0 is none. Only by
+    /// [`FaultyProxy`](super::FaultyProxy).
+    pub strips: u32,
     /// The content of large blobs is not read.
     pub stalls: bool,
     /// `Docker-Content-Digest` is wrong.
@@ -87,6 +90,12 @@ impl Faults {
     #[must_use]
     pub fn with_limit(self, limit: u64) -> Self {
         Self { limit, ..self }
+    }
+
+    /// Takes the credentials from every so many-th request.
+    #[must_use]
+    pub fn with_strips(self, strips: u32) -> Self {
+        Self { strips, ..self }
     }
 
     /// Redirects uploads.

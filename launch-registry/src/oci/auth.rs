@@ -15,12 +15,14 @@ mod token;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use launch_config::secret::Secret;
 use reqwest::header::HeaderMap;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 pub(crate) use self::challenge::Challenge;
 use self::token::Token;
@@ -42,12 +44,23 @@ pub(crate) struct Authorization {
 
 type TokenKey = (String, Scopes);
 
+/// A keychain is asked again after this long. Clouds' logins end, and their keychains renew
+/// them minutes before; docker's may be changed by another `docker login`.
+const LOGIN_LIFE: Duration = Duration::from_mins(1);
+
+/// What a keychain said of a host.
+#[derive(Debug, Clone)]
+struct Known {
+    login: Option<Login>,
+    asked: Instant,
+}
+
 /// What was learned about the hosts so far.
 #[derive(Debug)]
 pub(crate) struct Auth {
     keychain: Arc<dyn Keychain>,
     challenges: Mutex<HashMap<String, Challenge>>,
-    logins: Mutex<HashMap<String, Option<Login>>>,
+    logins: Mutex<HashMap<String, Known>>,
     /// A cell makes parallel requests share one question to the token service.
     tokens: Mutex<HashMap<TokenKey, Arc<OnceCell<Token>>>>,
 }
@@ -123,7 +136,10 @@ impl Auth {
     /// Everything secret that was used with `host`, for masking what it says.
     pub(crate) fn secrets(&self, host: &str) -> Vec<Secret> {
         let mut secrets: Vec<Secret> = Vec::new();
-        if let Some(Some(login)) = locked(&self.logins).get(host) {
+        if let Some(Known {
+            login: Some(login), ..
+        }) = locked(&self.logins).get(host)
+        {
             secrets.push(login.secret().clone());
             if let Login::Password(login) = login {
                 secrets.push(encoded(&login.user, &login.password));
@@ -148,11 +164,15 @@ impl Auth {
 
     async fn login(&self, host: &str) -> Result<Option<Login>, Error> {
         let known = locked(&self.logins).get(host).cloned();
-        if let Some(login) = known {
-            return Ok(login);
+        if let Some(known) = known.filter(|known| known.asked.elapsed() < LOGIN_LIFE) {
+            return Ok(known.login);
         }
         let login = self.keychain.login(host).await?;
-        locked(&self.logins).insert(host.to_owned(), login.clone());
+        let known = Known {
+            login: login.clone(),
+            asked: Instant::now(),
+        };
+        locked(&self.logins).insert(host.to_owned(), known);
         Ok(login)
     }
 

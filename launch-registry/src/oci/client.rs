@@ -31,21 +31,17 @@ pub(crate) enum UploadState {
 
 impl Session {
     /// "Checking if content exists in the registry", for a manifest. `None` if it is not
-    /// there or not to be seen.
+    /// there.
     pub(crate) async fn manifest_digest(&self, reference: &str) -> Result<Option<Digest>, Error> {
         let call = self.manifest_call(Method::HEAD, reference);
-        let response = self.send(&call).await;
-        let response = match response {
-            Err(Error::Denied { .. }) => return Ok(None),
-            response => response?,
-        };
+        let response = self.send(&call).await?;
         match response.status() {
             StatusCode::OK => match self.content_digest(&call, &response)? {
                 Some(digest) => Ok(Some(digest)),
                 // The header is only recommended ("Pulling manifests").
                 None => self.hashed_manifest(reference).await,
             },
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Ok(None),
+            StatusCode::NOT_FOUND => Ok(None),
             StatusCode::METHOD_NOT_ALLOWED => self.hashed_manifest(reference).await,
             _ => Err(self.refusal(&call, response).await),
         }
@@ -56,7 +52,7 @@ impl Session {
         let response = self.send(&call).await?;
         match response.status() {
             StatusCode::OK => (),
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(None),
+            StatusCode::NOT_FOUND => return Ok(None),
             _ => return Err(self.refusal(&call, response).await),
         }
         let said = self.content_digest(&call, &response)?;

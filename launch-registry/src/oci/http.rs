@@ -6,10 +6,11 @@ use std::time::Duration;
 use reqwest::redirect::{Attempt, Policy};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::Verifier;
 use url::Url;
 
 use super::endpoint;
+use super::network::Network;
 
 /// How long the parts of a request may take.
 ///
@@ -73,19 +74,29 @@ pub(crate) struct HttpClients {
 }
 
 impl HttpClients {
-    pub(crate) fn new(timeouts: &Timeouts) -> Result<Self, reqwest::Error> {
-        let tls = tls();
+    pub(crate) fn new(timeouts: &Timeouts, network: &Network) -> Result<Self, reqwest::Error> {
+        let tls = tls(network);
         let builder = || {
-            reqwest::Client::builder()
+            let client = reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .user_agent(concat!("launch-registry/", env!("CARGO_PKG_VERSION")))
                 .redirect(Policy::custom(redirect))
-                .connect_timeout(timeouts.connect)
+                .connect_timeout(timeouts.connect);
+            let addresses = network.addresses.iter();
+            addresses.fold(client, |client, (host, address)| {
+                client.resolve(host, *address)
+            })
         };
         Ok(Self {
             outside: builder().build()?,
             loopback: builder().no_proxy().build()?,
         })
+    }
+
+    /// The one without a proxy.
+    #[cfg(any(feature = "gcp", feature = "azure"))]
+    pub(crate) fn near(&self) -> &reqwest::Client {
+        &self.loopback
     }
 
     pub(crate) fn for_url(&self, url: &Url) -> &reqwest::Client {
@@ -97,13 +108,17 @@ impl HttpClients {
     }
 }
 
-/// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), with ring named
-/// outright: a program that links us needs no process-wide crypto provider.
-pub(crate) fn tls() -> ClientConfig {
+/// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured) and the network's
+/// own, with ring named outright: a program that links us needs no process-wide crypto
+/// provider.
+pub(crate) fn tls(network: &Network) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
-    let with_roots = versions(Arc::clone(&provider)).with_platform_verifier();
-    match with_roots {
-        Ok(config) => config.with_no_client_auth(),
+    let own = network.authorities.clone();
+    match Verifier::new_with_extra_roots(own, Arc::clone(&provider)) {
+        Ok(verifier) => versions(provider)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth(),
         Err(error) => {
             // A minimal container has no roots and may still use a registry on loopback.
             tracing::warn!(%error, "no trusted certificates on this system: https will fail");

@@ -23,8 +23,9 @@ use crate::{Credentials, Error};
 /// - `Ok(None)` means "I know nothing of this host": the next source is asked, and at the end
 ///   the registry is used without credentials. A source that knows the host and cannot
 ///   answer is an error, never `None`: a push as nobody would fail later, for no visible reason.
-/// - It is asked again when a registry refuses what it gave, so short-lived credentials need
-///   no timer; caching within their life is the source's own business.
+/// - It is asked again when a registry refuses what it gave, and every minute of use. So what
+///   it gives should hold for more than a minute; caching within that life is the source's own
+///   business.
 #[async_trait]
 pub trait Keychain: Debug + Send + Sync + 'static {
     /// What to log in with at `host` (`docker.io`, `127.0.0.1:5000`).

@@ -10,6 +10,7 @@ use url::Url;
 use super::auth::Auth;
 use super::endpoint;
 use super::http::{HttpClients, Timeouts};
+use super::network::Network;
 use super::retry::{Pace, RetryPolicy};
 use super::status::Target;
 use crate::Error;
@@ -43,8 +44,9 @@ impl Transport {
         retry: RetryPolicy,
         timeouts: Timeouts,
         insecure: Vec<String>,
+        network: &Network,
     ) -> Result<Arc<Self>, reqwest::Error> {
-        let clients = HttpClients::new(&timeouts)?;
+        let clients = HttpClients::new(&timeouts, network)?;
         let (bases, limits, places) = Default::default();
         Ok(Arc::new(Self {
             clients,

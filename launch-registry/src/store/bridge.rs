@@ -1,4 +1,4 @@
-//! Our credential sources, in the shape object_store has for them.
+//! Our credential sources, in the shape `object_store` has for them.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::refusal::{Refusal, Shared};
 /// What the store wants instead of the credential it was given.
 pub(super) type Mismatch = String;
 
-/// Asks `source`, and turns what it says into what object_store wants.
+/// Asks `source`, and turns what it says into what `object_store` wants.
 #[derive(Debug)]
 pub(super) struct Bridge<T> {
     source: Arc<dyn CredentialSource>,

@@ -70,7 +70,7 @@ pub trait CredentialSource: Debug + Send + Sync + 'static {
 
 #[async_trait]
 impl CredentialSource for Credential {
-    async fn credential(&self) -> Result<Credential, Box<dyn Error + Send + Sync>> {
+    async fn credential(&self) -> Result<Self, Box<dyn Error + Send + Sync>> {
         Ok(self.clone())
     }
 }

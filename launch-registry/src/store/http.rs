@@ -1,4 +1,4 @@
-//! Sends object_store's requests with our own client: one TLS configuration, one way of
+//! Sends `object_store`'s requests with our own client: one TLS configuration, one way of
 //! trying again, one shape of error.
 
 use std::time::Duration;
@@ -14,6 +14,7 @@ use url::Url;
 use super::refusal::{self, Answered, Refusal, Shared};
 use crate::oci::Timeouts;
 use crate::oci::http::HttpClients;
+use crate::oci::network::Network;
 use crate::oci::retry::{self, Pace, RetryPolicy};
 use crate::oci::trust;
 
@@ -22,7 +23,7 @@ const LIMIT: Duration = Duration::from_mins(5);
 /// As much of an error's body is read.
 const ERROR_BODY: usize = 64 * 1024;
 
-/// Makes object_store use our client.
+/// Makes `object_store` use our client.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     clients: HttpClients,
@@ -31,7 +32,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(retry: &RetryPolicy) -> Result<Self, reqwest::Error> {
-        let clients = HttpClients::new(&Timeouts::default())?;
+        let clients = HttpClients::new(&Timeouts::default(), &Network::default())?;
         Ok(Self {
             clients,
             retry: retry.clone(),
@@ -116,7 +117,7 @@ impl Failure {
         }
     }
 
-    /// The error for object_store, which must not try again what we have tried.
+    /// The error for `object_store`, which must not try again what we have tried.
     fn refusal(self, pace: &Pace<'_>) -> HttpError {
         let refusal = match self {
             Self::Answered { answered, .. } => Refusal::Answered(answered),

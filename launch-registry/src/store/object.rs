@@ -1,4 +1,4 @@
-//! The contract over any of object_store's clients: names, errors, and what a check does.
+//! The contract over any of `object_store`'s clients: names, errors, and what a check does.
 
 use std::fmt;
 use std::path::Path;
@@ -130,7 +130,7 @@ impl ObjectContexts {
         StoreError::Io { store, source }
     }
 
-    /// The error that a failure of object_store means.
+    /// The error that a failure of `object_store` means.
     fn judge(&self, error: &object_store::Error, action: Action) -> StoreError {
         let store = self.uri.clone();
         match Refusal::of(error) {

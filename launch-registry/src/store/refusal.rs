@@ -1,4 +1,4 @@
-//! Why a request to a store failed, carried through object_store's errors and found again.
+//! Why a request to a store failed, carried through `object_store`'s errors and found again.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -43,7 +43,7 @@ impl Answered {
     }
 }
 
-/// An error that can be in two places, since object_store only lends its sources.
+/// An error that can be in two places, since `object_store` only lends its sources.
 #[derive(Debug, Clone)]
 pub(super) struct Shared(Arc<dyn StdError + Send + Sync>);
 

@@ -7,9 +7,9 @@ mod auth;
 mod detours;
 mod engine;
 mod faults;
-mod fifty;
 mod memory;
 mod mount;
+mod proxied;
 mod real;
 #[cfg(all(feature = "s3", feature = "gcs", feature = "blob"))]
 mod store;

@@ -86,6 +86,33 @@ async fn the_missing_permission_is_named() {
 }
 
 #[tokio::test]
+async fn credentials_that_are_refused_are_no_missing_permission() {
+    let cases = [
+        (0, 403, "<Error><Code>InvalidAccessKeyId</Code></Error>"),
+        (0, 403, "<Error><Code>SignatureDoesNotMatch</Code></Error>"),
+        (0, 403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"),
+        (0, 400, "<Error><Code>ExpiredToken</Code></Error>"),
+        (1, 401, "<Error><Code>AuthenticationRequired</Code></Error>"),
+        (2, 403, "<Error><Code>AuthenticationFailed</Code></Error>"),
+        (
+            2,
+            401,
+            "<Error><Code>InvalidAuthenticationInfo</Code></Error>",
+        ),
+    ];
+    for (place, status, body) in cases {
+        let server = FakeStore::start(move |_| (status, "", body)).await;
+        let store = open(PLACES[place], &server, fast()).await;
+        let error = store.check().await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unauthorized { .. }),
+            "{body}: {error:?}"
+        );
+        assert!(error.hint().unwrap().contains("clock"), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_bucket_and_a_wrong_region_are_told() {
     let server = FakeStore::start(|_| (404, "", NO_BUCKET)).await;
     let error = open("s3://b", &server, fast())

@@ -1,0 +1,168 @@
+//! Google's credentials: every place, and what is said when there are none.
+
+use launch_registry::credentials::{NoCredentials, Surroundings};
+use launch_registry::gcp::GcpCredentials;
+
+use crate::support::Clouds;
+
+const EMAIL: &str = "launch@launch-test.iam.gserviceaccount.com";
+const OTHER: &str = "other@launch-test.iam.gserviceaccount.com";
+
+async fn who(credentials: &GcpCredentials) -> String {
+    let identity = credentials
+        .identity()
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    format!("{} from {}", identity.name, identity.place)
+}
+
+#[tokio::test]
+async fn every_kind_of_file_gives_a_token() {
+    let Some(clouds) = Clouds::get() else { return };
+    let named = "from GOOGLE_APPLICATION_CREDENTIALS";
+    let pool =
+        "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
+    for (file, name) in [
+        ("service-account.json", EMAIL),
+        ("authorized-user.json", "a user's account"),
+        ("impersonated.json", OTHER),
+        ("external-file.json", pool),
+        ("external-url.json", OTHER),
+    ] {
+        let credentials = clouds.google_file(file);
+        assert_eq!(who(&credentials).await, format!("{name} {named}"), "{file}");
+        let token = credentials.token().await.unwrap();
+        assert!(token.expose().starts_with("planted-google."), "{file}");
+        assert_eq!(
+            token,
+            credentials.token().await.unwrap(),
+            "{file}: a good token is kept"
+        );
+    }
+}
+
+#[tokio::test]
+async fn gclouds_file_goes_before_the_machine() {
+    let Some(clouds) = Clouds::get() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join(".config/gcloud");
+    fs_err::create_dir_all(&directory).unwrap();
+    let file = directory.join("application_default_credentials.json");
+    fs_err::copy(clouds.file("authorized-user.json"), &file).unwrap();
+    let home = home.path().display().to_string();
+    let machine = ("GCE_METADATA_HOST", clouds.identity_host().to_owned());
+    let credentials =
+        GcpCredentials::of(Surroundings::new([("HOME", home.clone()), machine.clone()]));
+    assert_eq!(
+        who(&credentials).await,
+        "a user's account from gcloud's file"
+    );
+    fs_err::remove_file(&file).unwrap();
+    let credentials = GcpCredentials::of(Surroundings::new([("HOME", home), machine]));
+    assert_eq!(
+        who(&credentials).await,
+        format!("{EMAIL} from metadata server")
+    );
+    assert_eq!(credentials.project().await.as_deref(), Some("launch-test"));
+}
+
+async fn missing(variables: &[(&str, &str)]) -> NoCredentials {
+    let credentials = GcpCredentials::of(Surroundings::new(variables.iter().copied()));
+    credentials.token().await.unwrap_err()
+}
+
+#[tokio::test]
+async fn the_error_says_what_was_tried() {
+    let error = missing(&[
+        ("HOME", "/nonexistent"),
+        ("GCE_METADATA_HOST", "127.0.0.1:1"),
+    ])
+    .await;
+    let places: Vec<_> = error.steps().iter().map(|step| step.place).collect();
+    let expected = [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "gcloud's file",
+        "metadata server",
+    ];
+    assert_eq!(places, expected);
+    let text = error.to_string();
+    for part in [
+        "no credentials for Google Cloud",
+        "GOOGLE_APPLICATION_CREDENTIALS is not set",
+        "there is no `/nonexistent/.config/gcloud/application_default_credentials.json`",
+        "`127.0.0.1:1/computeMetadata/v1/instance/service-accounts/default/email` does not answer",
+    ] {
+        assert!(text.contains(part), "no `{part}` in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_broken_ends_the_search() {
+    let Some(clouds) = Clouds::get() else { return };
+    let machine = ("GCE_METADATA_HOST", clouds.identity_host());
+    let broken = clouds.file("ca.pem");
+    for (file, part) in [
+        (
+            "/nonexistent/key.json",
+            "there is no `/nonexistent/key.json`",
+        ),
+        (broken.as_str(), "it is not JSON"),
+    ] {
+        let error = missing(&[("GOOGLE_APPLICATION_CREDENTIALS", file), machine]).await;
+        assert_eq!(error.steps().len(), 1, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let error = clouds
+        .google_file("revoked-user.json")
+        .token()
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("answered 400: invalid_grant, not good: ***"),
+        "{text}"
+    );
+}
+
+const PROBE: &str = "LAUNCH_TEST_GOOGLE_PROBE";
+
+/// Run by the next, in an environment of its own: AWS's library reads the process's.
+#[tokio::test]
+async fn probe() {
+    if std::env::var_os(PROBE).is_some() {
+        eprintln!("{:?}", GcpCredentials::new().identity().await);
+    }
+}
+
+#[test]
+fn aws_vouches_for_us() {
+    let Some(clouds) = Clouds::get() else { return };
+    let probed = |key: &str| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "gcp::probe", "--nocapture"])
+            .env_clear()
+            .envs([
+                (PROBE, "1"),
+                (
+                    "GOOGLE_APPLICATION_CREDENTIALS",
+                    &clouds.file("external-aws.json"),
+                ),
+                ("AWS_ACCESS_KEY_ID", key),
+                ("AWS_SECRET_ACCESS_KEY", "planted"),
+                ("AWS_REGION", "eu-west-1"),
+            ])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let text = probed("AKIALAUNCH");
+    assert!(
+        text.contains("Ok(Identity") && text.contains("workloadIdentityPools"),
+        "{text}"
+    );
+    let text = probed("AKIASTRANGER");
+    assert!(
+        text.contains("invalid_grant") && !text.contains("planted"),
+        "{text}"
+    );
+}
