@@ -9,6 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use launch_config::image::Digest;
+use launch_config::secret::Secret;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, failed, is_transient};
@@ -47,18 +48,19 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
+    /// The log is said without what is hidden.
     pub(super) fn new(
         cluster: &'a Cluster,
         job: &'a str,
         container: &'a str,
-        events: &'a Events,
+        (events, hidden): (&'a Events, Vec<Secret>),
     ) -> Self {
         Self {
             cluster,
             job,
             container,
             events,
-            log: Log::new(events),
+            log: Log::new(events, hidden),
             follower: None,
             read: 0,
             is_log_complete: false,
