@@ -42,6 +42,8 @@ pub(crate) struct App {
     #[cfg(feature = "process")]
     process: launch_runner::process::ProcessRunner,
     #[cfg(feature = "kubernetes")]
+    kaniko: crate::kaniko::Kaniko,
+    #[cfg(feature = "kubernetes")]
     kubernetes: launch_runner::kubernetes::KubernetesRunner,
 }
 
@@ -78,11 +80,14 @@ impl App {
             .map_err(|error| Failure::doing("no state directory", &error))?;
         let hosted = HostedRegistry::builder().build()?;
         let backend = Backend::open(&settings).await?;
+        let registry: Arc<dyn Registry> = Arc::new(hosted.clone());
         Ok(Self {
             queue: backend.queue,
             arrivals: backend.arrivals,
             poll: backend.poll,
-            registry: Arc::new(hosted.clone()),
+            #[cfg(feature = "kubernetes")]
+            kaniko: crate::kaniko::connect(&settings, &registry).await,
+            registry,
             hosted,
             contexts: Contexts::new(state.contexts()),
             flights: Flights::default(),
@@ -142,7 +147,7 @@ impl App {
 
     /// The builder of a kind.
     #[cfg_attr(
-        not(feature = "docker"),
+        not(any(feature = "docker", feature = "kubernetes")),
         expect(
             clippy::unused_self,
             reason = "with no builder there is nothing to ask"
@@ -151,16 +156,65 @@ impl App {
     pub(crate) fn builder(&self, kind: BuilderKind) -> Result<Arc<dyn Builder>, Failure> {
         match kind {
             BuilderKind::Noop => Ok(Arc::new(launch_builder::noop::NoopBuilder::new())),
+            #[cfg(not(feature = "kubernetes"))]
+            BuilderKind::Kaniko => Err(feature_off("builder `kaniko`", "kubernetes")),
             #[cfg(feature = "docker")]
             BuilderKind::Docker => Ok(Arc::new(self.docker()?.builder.clone())),
             #[cfg(not(feature = "docker"))]
             BuilderKind::Docker => Err(feature_off("builder `docker`", "docker")),
+            #[cfg(feature = "kubernetes")]
+            BuilderKind::Kaniko => Ok(Arc::new(self.kaniko()?.clone())),
             other => Err(Failure::usage(
                 format!("builder `{other:?}` is not supported by this version").to_lowercase(),
             )
-            .with_hint("`docker` and `noop` are")),
+            .with_hint("`docker`, `kaniko` and `noop` are")),
         }
     }
+
+    /// The builder in the cluster, if the settings name it.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) fn kaniko(&self) -> Result<&launch_builder::kaniko::KanikoBuilder, Failure> {
+        let missing = || Failure::usage("builder `kaniko` is not the one of the settings");
+        match &self.kaniko {
+            Some(kaniko) => kaniko.as_ref().map_err(Clone::clone),
+            None => Err(missing().with_hint("set `builder.type` in the agent file")),
+        }
+    }
+
+    /// Waits until what cancelled builds left in the cluster is gone.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn settle(&self) {
+        crate::kaniko::settle(&self.kaniko).await;
+    }
+
+    /// Builds leave nothing elsewhere.
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(
+        clippy::unused_async,
+        reason = "the same signature with and without the feature"
+    )]
+    pub(crate) async fn settle(&self) {}
+
+    /// Removes what an earlier build of an image that was found may have left.
+    #[cfg(feature = "kubernetes")]
+    pub(crate) async fn clean_up(&self, request: &launch_builder::BuildRequest) {
+        if let Some(Ok(kaniko)) = &self.kaniko
+            && let Err(error) = kaniko.clean_up(request).await
+        {
+            tracing::warn!(
+                error = crate::failure::one_line(&error),
+                "an earlier build may have left something"
+            );
+        }
+    }
+
+    /// Builds leave nothing elsewhere.
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(
+        clippy::unused_async,
+        reason = "the same signature with and without the feature"
+    )]
+    pub(crate) async fn clean_up(&self, _request: &launch_builder::BuildRequest) {}
 
     /// The builder of a kind, with every step run anew.
     pub(crate) fn builder_without_cache(

@@ -36,6 +36,12 @@ fn said(spec: &RunSpec, builder: Option<BuilderKind>) -> Option<Choice> {
             BuilderKind::Noop,
             "the builder is `noop`",
         )),
+        // Who builds in a cluster runs there.
+        (None, Some(BuilderKind::Kaniko)) => Some(Choice::new(
+            Resource::Kubernetes,
+            BuilderKind::Kaniko,
+            "the builder is `kaniko`",
+        )),
         (None, Some(builder)) => {
             let why = format!("the builder is `{}`", builder_name(builder));
             Some(Choice::new(Resource::LocalContainer, builder, why))

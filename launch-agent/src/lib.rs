@@ -20,6 +20,8 @@ mod flights;
 mod global;
 mod journal;
 #[cfg(feature = "kubernetes")]
+mod kaniko;
+#[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod pipeline;
 mod printer;

@@ -112,6 +112,7 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
         let ready = tokio::select! {
             ready = Box::pin(early) => ready?,
             () = task.cancel.cancelled() => {
+                task.app.settle().await;
                 return Ok(Outcome::new(Reason::Cancelled, Stage::Build)
                     .with_message("cancelled before it was submitted"));
             }

@@ -30,11 +30,16 @@ mod args;
 mod build;
 mod cluster;
 mod credentials;
+mod follower;
+mod fragment;
 mod guard;
 mod manifest;
+mod mounts;
+mod names;
 mod settings;
 mod state;
 mod store;
+mod surroundings;
 mod watch;
 
 use std::fmt;
@@ -47,13 +52,11 @@ use rustls::crypto::{CryptoProvider, ring};
 use tokio::task::JoinHandle;
 
 pub use self::credentials::{Login, Logins};
-pub use self::manifest::{
-    KanikoBuild, KanikoObjects, docker_config_name, docker_config_secret, job_name, objects,
-};
-pub use self::settings::{
-    ContextPlace, DEFAULT_IMAGE, DEFAULT_JOB_NAME, DEFAULT_NAMESPACE, KanikoSettings, Surroundings,
-};
+pub use self::manifest::{KanikoBuild, KanikoObjects, docker_config_secret, objects};
+pub use self::names::{docker_config_name, job_name};
+pub use self::settings::{DEFAULT_IMAGE, DEFAULT_JOB_NAME, DEFAULT_NAMESPACE, KanikoSettings};
 pub use self::store::{ContextStore, MOUNT, StoreError, VolumeStore};
+pub use self::surroundings::{ContextPlace, Surroundings};
 pub use kube;
 
 use self::cluster::Cluster;

@@ -10,6 +10,7 @@ mod containers;
 mod contexts;
 mod identity;
 mod jobs;
+mod kaniko;
 mod kubernetes;
 mod policy;
 mod recovery;

@@ -14,6 +14,7 @@ mod env;
 mod git_ref;
 mod job_spec;
 mod k8s_manifest;
+mod kaniko_job;
 mod loader;
 mod macros;
 mod resource_policy;
@@ -36,6 +37,7 @@ const CATEGORIES: &[&Category] = &[
     &git_ref::CATEGORY,
     &job_spec::CATEGORY,
     &k8s_manifest::CATEGORY,
+    &kaniko_job::CATEGORY,
     &loader::CATEGORY,
     &macros::CATEGORY,
     &resource_policy::CATEGORY,

@@ -60,7 +60,8 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) async fn run(self, global: &Global, printer: &Printer) -> Result<Exit, Failure> {
         let (_, spec) = self.spec.to_spec()?;
-        let settings = Settings::resolve(global, self.agent_config.as_deref())?;
+        let mut settings = Settings::resolve(global, self.agent_config.as_deref())?;
+        settings.builder = self.builder.builder.or(settings.builder);
         let source = spec
             .source()
             .ok_or_else(|| Failure::usage("give a directory or a git URL"))?;
@@ -127,7 +128,9 @@ impl Build {
             app.builder(kind)?
         };
         let scratch = tempfile::tempdir()?;
-        if self.push {
+        if kind == BuilderKind::Kaniko {
+            request = request.with_delivery(Delivery::Registry);
+        } else if self.push {
             app.registry.check(&image).await?;
             request = request.with_delivery(Delivery::Layout(scratch.path().join("layout")));
         }
@@ -138,6 +141,7 @@ impl Build {
         match built {
             BuiltImage::Local { image, reused, .. } => answer(&image.to_string(), reused, printer),
             BuiltImage::Pushed(pinned) => answer(&pinned.to_string(), false, printer),
+            BuiltImage::Tagged(image) => answer(&image.to_string(), false, printer),
             BuiltImage::Layout(layout) => {
                 let silent: launch_registry::PushEvents = Arc::new(|_| {});
                 let pinned = app.registry.push(&layout, &image, &silent).await?;

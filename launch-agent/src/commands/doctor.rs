@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use launch_config::agent::BuilderKind;
 use launch_config::spec::Resource;
 use serde::Serialize;
 
@@ -112,6 +113,9 @@ async fn ask(app: &App) -> Vec<Finding> {
     findings.push(process(app).await);
     findings.extend(identity::identities(app).await);
     findings.push(registry(app).await);
+    if app.settings.builder() == Some(BuilderKind::Kaniko) {
+        findings.push(kaniko(app).await);
+    }
     findings.push(Finding::bad(
         "cluster",
         "this version does not run jobs in Kubernetes",
@@ -149,6 +153,31 @@ async fn process(app: &App) -> Finding {
             missing,
             "jobs without an image cannot run here",
         ),
+    }
+}
+
+async fn kaniko(app: &App) -> Finding {
+    let checked = match app.builder(BuilderKind::Kaniko) {
+        Ok(builder) => tokio::time::timeout(PATIENCE, async move { builder.check().await }).await,
+        Err(failure) => {
+            return Finding::bad("kaniko", failure.chain.join(": "), "see `docs/kaniko.md`")
+                .needed();
+        }
+    };
+    match checked {
+        Ok(Ok(())) => Finding::good("kaniko", "the cluster takes builds, and the store contexts"),
+        Ok(Err(error)) => Finding::bad(
+            "kaniko",
+            one_line(&error),
+            error.hint().unwrap_or("see the message"),
+        )
+        .needed(),
+        Err(_) => Finding::bad(
+            "kaniko",
+            "the cluster or the store of contexts does not answer",
+            "see KUBECONFIG and `build-context-store`",
+        )
+        .needed(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use launch_builder::{BuildRequest, BuiltImage, Delivery};
+use launch_config::agent::BuilderKind;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
 use launch_registry::{PushEvent, PushEvents};
@@ -110,8 +111,13 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
             let command = request.plan.entry_command().unwrap_or_default().to_vec();
             let flight = task.app.flights.board(&request.image.to_string()).await;
             let ready = if task.app.settings.config.destination().is_some() {
-                let pinned = in_registry(task, *request, &choice).await?;
-                ready(task, pinned.image().clone(), command, choice).await
+                let image = if choice.builder == BuilderKind::Kaniko {
+                    from_cluster(task, *request, &choice).await?
+                } else {
+                    let pinned = in_registry(task, *request, &choice).await?;
+                    pinned.image().clone()
+                };
+                ready(task, image, command, choice).await
             } else {
                 let image = in_engine(task, *request, &choice).await?;
                 Ok(Ready {
@@ -217,6 +223,47 @@ async fn in_registry(
         }
         BuiltImage::Pushed(pinned) => Ok(pinned),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// The builder pushes by itself, as somebody who may; whether we may is another question.
+async fn from_cluster(
+    task: &Task<'_>,
+    request: BuildRequest,
+    choice: &Choice,
+) -> Result<ImageRef, Stop> {
+    let image = &request.image.clone();
+    if let Some(digest) = find_if_allowed(task, image).await? {
+        task.app.clean_up(&request).await;
+        skipped(task, &format!("skipped: `{image}` is there"));
+        return Ok(image.pin(digest).image().clone());
+    }
+    let request = request.with_delivery(Delivery::Registry);
+    let work = async {
+        match build(task, request, choice).await? {
+            BuiltImage::Pushed(pinned) => Ok((pinned.image().clone(), pinned.to_string())),
+            BuiltImage::Tagged(image) => {
+                let found = find_if_allowed(task, &image).await?;
+                let found = found.map(|digest| image.pin(digest).image().clone());
+                let image = found.unwrap_or(image);
+                let result = format!("image `{image}`");
+                Ok((image, result))
+            }
+            other => Err(unexpected(&other)),
+        }
+    };
+    task.progress.stage(Stage::Build, work).await
+}
+
+/// Who may not look does not know; then the image is built.
+async fn find_if_allowed(task: &Task<'_>, image: &ImageRef) -> Result<Option<Digest>, Stop> {
+    use launch_registry::Error::{Denied, Unauthorized};
+    match task.app.registry.find(image).await {
+        Err(error @ (Unauthorized { .. } | Denied { .. })) => {
+            tracing::info!(%image, %error, "cannot look the image up");
+            Ok(None)
+        }
+        found => found.map_err(|error| registry_stop(Stage::Build, &error)),
     }
 }
 

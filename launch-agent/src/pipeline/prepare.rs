@@ -144,7 +144,8 @@ async fn plan_code(
     let known = hash(task, &tree, &plan).await?;
     let digest = known.context.digest;
     let image = image_name(task, &tree, &plan, digest)?;
-    let request = Box::new(BuildRequest::new(plan, image).with_context(digest));
+    let request = BuildRequest::new(plan, image).with_context(digest);
+    let request = Box::new(request.with_id(key.job.as_str()));
     let planned = Planned::Build {
         request,
         tree,

@@ -18,8 +18,6 @@ pub(super) fn merge(ours: &[String], theirs: &[String]) -> Vec<String> {
     for own in parse(ours) {
         let mut given = theirs.iter().filter(|argument| argument.name == own.name);
         match given.next() {
-            // A flag that we repeat ourselves (`--build-arg`) is replaced once.
-            Some(_) if merged.iter().any(|argument| argument.name == own.name) => {}
             Some(first) => {
                 merged.push(first.clone());
                 merged.extend(given.cloned());

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
+use launch_config::secret::Secret;
 
 use super::cluster::Made;
 use super::credentials::{AZURE_SECRET, Credentials, Login};
 use super::guard::{Traces, remove};
-use super::manifest::{KanikoBuild, KanikoObjects, image_label, job_name, objects, owner_label};
+use super::manifest::{KanikoBuild, KanikoObjects, objects};
+use super::names::{image_label, job_name, owner_label};
 use super::settings::settings;
 use super::store::StoreError;
 use super::watch::{Ended, Watch};
@@ -34,6 +36,9 @@ pub(super) async fn build(
     if request.delivery != Delivery::Registry {
         return Err(settings("its images go to a registry, and nowhere else"));
     }
+    if !request.secrets.is_empty() {
+        return Err(settings("it cannot give a step secrets to mount"));
+    }
     let mut build = new_build(inner, request);
     let found = find(inner, &build).await?;
     let (name, archive) = names(inner, &build, found.as_ref());
@@ -43,7 +48,12 @@ pub(super) async fn build(
             Some(job) => join(inner, &mut build, &job).await?,
             None => submit(inner, &mut build, request, events).await?,
         };
-        watch(inner, request, &objects, &traces.job, events).await
+        let hidden = build
+            .login
+            .into_iter()
+            .map(|login| login.password)
+            .collect();
+        watch(inner, request, &objects, (events, hidden)).await
     };
     let ended = work.await;
     traces.remove().await;
@@ -156,7 +166,6 @@ async fn make(inner: &Inner, objects: &KanikoObjects) -> Result<Job, Error> {
         if !is_going {
             // An earlier build of this run, from another context.
             inner.cluster.delete_job(&objects.name).await?;
-            inner.cluster.end_pods(&objects.name).await?;
         }
         tokio::time::sleep(MOMENT).await;
     }
@@ -228,10 +237,9 @@ async fn watch(
     inner: &Inner,
     request: &BuildRequest,
     objects: &KanikoObjects,
-    job: &str,
-    events: &Events,
+    log: (&Events, Vec<Secret>),
 ) -> Result<BuiltImage, Error> {
-    let watch = Watch::new(&inner.cluster, job, &objects.container, events);
+    let watch = Watch::new(&inner.cluster, &objects.name, &objects.container, log);
     match watch.end(inner.limit).await? {
         Ended::Pushed(Some(digest)) => Ok(BuiltImage::Pushed(request.image.pin(digest))),
         Ended::Pushed(None) => Ok(BuiltImage::Tagged(request.image.clone())),

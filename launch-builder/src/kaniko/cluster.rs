@@ -9,15 +9,10 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::NAME;
-use super::manifest::{
-    IMAGE_LABEL, KanikoObjects, OWNER_LABEL, docker_config_name, docker_config_secret,
-};
+use super::manifest::{KanikoObjects, docker_config_secret};
+use super::names::{IMAGE_LABEL, OWNER_LABEL, docker_config_name};
 use super::settings::settings;
 use crate::error::Error;
-
-/// How a pod that is to be gone has to hurry, in seconds: the executor is the first process
-/// of its container, which does not hear a polite request.
-const HURRY: u32 = 1;
 
 /// What came of a wish to make a Job.
 pub(super) enum Made {
@@ -190,20 +185,6 @@ impl Cluster {
     /// Removes a Job, and what belongs to it with it.
     pub(super) async fn delete_job(&self, name: &str) -> Result<(), Error> {
         ignore_missing(self.jobs().delete(name, &DeleteParams::background()).await)
-    }
-
-    /// Ends the pods of a Job that was removed, now.
-    pub(super) async fn end_pods(&self, job: &str) -> Result<(), Error> {
-        let label = format!("job-name={job}");
-        let pods = self
-            .pods()
-            .list(&ListParams::default().labels(&label))
-            .await;
-        let hurry = DeleteParams::default().grace_period(HURRY);
-        for pod in pods.map_err(failed)?.items {
-            ignore_missing(self.pods().delete(&pod.name_any(), &hurry).await)?;
-        }
-        Ok(())
     }
 }
 

@@ -50,7 +50,7 @@ impl Drop for Traces {
             std::mem::take(&mut self.archive),
         );
         let task = runtime.spawn(async move {
-            tell(stop(&inner, &job, &archive).await);
+            tell(remove(&inner, &job, &archive).await);
         });
         let mut leaving = self
             .inner
@@ -75,13 +75,6 @@ pub(super) async fn remove(inner: &Inner, job: &str, archive: &str) -> Result<()
     let removed = inner.cluster.delete_job(job).await;
     let discarded = build::discard(inner, archive).await;
     removed.and(discarded)
-}
-
-/// The same, in the midst of it: the pods go at once, before they push anything.
-async fn stop(inner: &Inner, job: &str, archive: &str) -> Result<(), Error> {
-    let removed = remove(inner, job, archive).await;
-    let ended = inner.cluster.end_pods(job).await;
-    removed.and(ended)
 }
 
 fn tell(removed: Result<(), Error>) {

@@ -7,15 +7,18 @@
 
 use std::collections::BTreeMap;
 
-use launch_config::image::{Digest, ImageRef};
+use launch_config::image::ImageRef;
 use launch_config::secret::Secret;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::args;
-use super::credentials::{Credentials, Login, Mounts};
+use super::credentials::{Credentials, Login};
+use super::fragment::{append, container, default, object, words};
+use super::mounts::Mounts;
+use super::names::{
+    IMAGE_LABEL, OWNER_LABEL, docker_config_name, image_label, job_name, label, owner_label,
+};
 use super::settings::{KanikoSettings, settings as wrong};
-use super::store::MOUNT;
 use crate::error::Error;
 use crate::plan::DOCKERFILE_NAME;
 
@@ -23,13 +26,10 @@ use crate::plan::DOCKERFILE_NAME;
 pub(super) const DEADLINE: u64 = 1800;
 /// A Job that nobody took away goes by itself so many seconds after its end.
 const REMAINS: u64 = 3600;
+/// A build that is not wanted any more has nothing to finish, and may not push.
+const GRACE: u64 = 1;
 /// Where the kubelet looks for a container's last word: the image's digest.
 const DIGEST_FILE: &str = "/dev/termination-log";
-/// The longest name of a Job: it becomes the value of a label.
-const LONGEST: usize = 63;
-
-pub(super) const OWNER_LABEL: &str = "launch.owner";
-pub(super) const IMAGE_LABEL: &str = "launch.image";
 
 /// One build, as far as its Job goes.
 #[derive(Debug, Clone)]
@@ -98,16 +98,6 @@ pub struct KanikoObjects {
     pub docker_config: Option<Secret>,
 }
 
-/// The name of the Secret with the logins of a Job.
-pub fn docker_config_name(job: &str) -> String {
-    format!("docker-config-{job}")
-}
-
-/// The name of a build's Job.
-pub fn job_name(settings: &KanikoSettings, id: &str) -> String {
-    label(&format!("{}-{id}", settings.job_name))
-}
-
 /// Makes a build's Job.
 ///
 /// # Errors
@@ -131,16 +121,17 @@ pub fn objects(settings: &KanikoSettings, build: &KanikoBuild) -> Result<KanikoO
     let pod = object(template, "spec")?;
     default(pod, "restartPolicy", json!("Never"));
     default(pod, "activeDeadlineSeconds", json!(DEADLINE));
+    default(pod, "terminationGracePeriodSeconds", json!(GRACE));
     default(pod, "serviceAccountName", json!(settings.service_account));
     append(pod, "volumes", mounts.volumes)?;
     let container = container(pod)?;
     default(container, "name", json!("wandb-container-build"));
     default(container, "image", json!(settings.image));
-    let given = words(container)?;
-    container.insert(
-        "args".to_owned(),
-        json!(args::merge(&arguments(build), &given)),
-    );
+    let mut args = args::merge(&arguments(build), &words(container)?);
+    let values = build.build_args.iter();
+    // The run's own, beside those every build has.
+    args.extend(values.map(|(key, value)| format!("--build-arg={key}={value}")));
+    container.insert("args".to_owned(), json!(args));
     append(container, "env", mounts.env)?;
     append(container, "volumeMounts", mounts.container)?;
     let container = container["name"].as_str().unwrap_or_default().to_owned();
@@ -201,16 +192,7 @@ fn put_labels(labels: &mut Map<String, Value>, build: &KanikoBuild) {
     }
 }
 
-/// An image as the value of a label: references are too long, and have other characters.
-pub(super) fn image_label(image: &ImageRef) -> String {
-    digest(&image.to_string(), 32)
-}
-
-pub(super) fn owner_label(owner: &str) -> String {
-    digest(owner, 16)
-}
-
-/// The executor's arguments, without those of `kaniko-config`.
+/// The executor's arguments, which those of `kaniko-config` are laid over.
 fn arguments(build: &KanikoBuild) -> Vec<String> {
     let repository = build.image.name();
     let mut arguments = vec![
@@ -225,118 +207,5 @@ fn arguments(build: &KanikoBuild) -> Vec<String> {
     ];
     let platform = build.platform.iter();
     arguments.extend(platform.map(|platform| format!("--custom-platform={platform}")));
-    let values = build.build_args.iter();
-    arguments.extend(values.map(|(key, value)| format!("--build-arg={key}={value}")));
     arguments
-}
-
-/// The one container of the fragment, or a new one.
-fn container(pod: &mut Map<String, Value>) -> Result<&mut Map<String, Value>, Error> {
-    let containers = list(pod, "containers")?;
-    if containers.is_empty() {
-        containers.push(json!({}));
-    }
-    match containers.as_mut_slice() {
-        [Value::Object(container)] => Ok(container),
-        [_] => Err(wrong("the container of `kaniko-config` is not a mapping")),
-        more => {
-            let count = more.len();
-            Err(wrong(format!(
-                "`kaniko-config` has {count} containers, and a build is one"
-            )))
-        }
-    }
-}
-
-/// The arguments of the fragment's container.
-fn words(container: &Map<String, Value>) -> Result<Vec<String>, Error> {
-    let word = |value: &Value| value.as_str().map(str::to_owned);
-    let not_words = || wrong("the `args` of `kaniko-config` are not a list of texts");
-    match container.get("args") {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => {
-            let words: Option<Vec<_>> = items.iter().map(word).collect();
-            words.ok_or_else(not_words)
-        }
-        Some(_) => Err(not_words()),
-    }
-}
-
-/// The mapping under a key, made if it is not there.
-fn object<'a>(
-    map: &'a mut Map<String, Value>,
-    key: &str,
-) -> Result<&'a mut Map<String, Value>, Error> {
-    default(map, key, json!({}));
-    let value = map.get_mut(key).and_then(Value::as_object_mut);
-    value.ok_or_else(|| wrong(format!("`{key}` in `kaniko-config` is not a mapping")))
-}
-
-/// The list under a key, made if it is not there.
-fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Value>, Error> {
-    default(map, key, json!([]));
-    let value = map.get_mut(key).and_then(Value::as_array_mut);
-    value.ok_or_else(|| wrong(format!("`{key}` in `kaniko-config` is not a list")))
-}
-
-fn append(map: &mut Map<String, Value>, key: &str, more: Vec<Value>) -> Result<(), Error> {
-    list(map, key)?.extend(more);
-    Ok(())
-}
-
-/// Sets what is not there.
-fn default(map: &mut Map<String, Value>, key: &str, value: Value) {
-    if map.get(key).is_none_or(Value::is_null) {
-        map.insert(key.to_owned(), value);
-    }
-}
-
-/// A text as a name of Kubernetes (RFC 1123 label); one that is none already, or too long,
-/// is made one and keeps a digest of itself, so that two texts never share a name.
-fn label(text: &str) -> String {
-    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let dash = |text: &str| text.starts_with('-') || text.ends_with('-');
-    if text.chars().all(fine) && !dash(text) && (1..=LONGEST).contains(&text.len()) {
-        return text.to_owned();
-    }
-    let plain = text.to_lowercase();
-    let plain: String = plain
-        .chars()
-        .map(|c| if fine(c) { c } else { '-' })
-        .collect();
-    let plain = plain.trim_matches('-');
-    let cut = &plain[..plain.len().min(LONGEST - 9)];
-    format!("{cut}-{}", digest(text, 8))
-        .trim_start_matches('-')
-        .to_owned()
-}
-
-/// The first hex digits of a text's SHA-256.
-fn digest(text: &str, digits: usize) -> String {
-    let bytes = Sha256::digest(text).into();
-    let mut hex = Digest::from_sha256(bytes).to_hex();
-    hex.truncate(digits);
-    hex
-}
-
-/// Where the volume of contexts is mounted.
-pub(super) fn context_mount() -> Value {
-    json!({"name": "kaniko-pvc", "mountPath": MOUNT})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_names_and_stay_apart() {
-        assert_eq!(label("run-1a"), "run-1a");
-        let odd = ["Run_1", "run_1", "-run-1", "run-1-", "", &"x".repeat(64)];
-        let names: Vec<String> = odd.iter().map(|text| label(text)).collect();
-        for (index, name) in names.iter().enumerate() {
-            assert_eq!(&label(name), name, "{name} is a name");
-            assert!(!names[..index].contains(name), "{name} is there twice");
-        }
-        assert!(names[0].starts_with("run-1-"));
-    }
 }

@@ -22,7 +22,7 @@ use super::http::ask;
 use super::store::Bucket;
 
 /// A finished build's Job, its pods and its Secret are gone after so long.
-const GONE: Duration = Duration::from_mins(1);
+const GONE: Duration = Duration::from_mins(2);
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What a part of the surroundings told; without it the test is skipped.
