@@ -76,9 +76,15 @@ pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod error;
+#[cfg(any(feature = "docker", feature = "sagemaker"))]
+mod names;
 #[cfg(all(feature = "process", unix))]
 pub mod process;
 pub mod run;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
+#[cfg(feature = "vertex")]
+pub mod vertex;
 
 use std::fmt::{Debug, Display};
 

@@ -43,6 +43,9 @@ pub struct RunRequest {
     pub workload: Workload,
     /// The program and its first arguments; for images, empty keeps their entry point.
     pub command: Vec<String>,
+    /// Whether the submitter chose `command` over the job's own. Where a queue names the
+    /// image or the command itself, only such a command counts.
+    pub overrides_command: bool,
     /// Arguments after the command.
     pub args: Vec<String>,
     /// Environment. All values are secrets to us: we do not know which are not.
@@ -51,6 +54,41 @@ pub struct RunRequest {
     pub resource_args: Value,
     /// Labels for people: project, queue …; the runner adds its own.
     pub labels: BTreeMap<String, String>,
+    /// Code that is not in the image.
+    pub code: Option<CodeMount>,
+    /// Whether an image that is there by its tag is looked up again.
+    pub refresh: bool,
+}
+
+/// A directory of this machine that an image gets to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CodeMount {
+    /// The directory.
+    pub source: PathBuf,
+    /// Where the run sees it.
+    pub target: String,
+    /// The working directory of the run, at or below `target`.
+    pub workdir: String,
+}
+
+impl CodeMount {
+    /// `source`, seen at `target`, which is the working directory too.
+    pub fn new(source: impl Into<PathBuf>, target: impl Into<String>) -> Self {
+        let target = target.into();
+        Self {
+            source: source.into(),
+            workdir: target.clone(),
+            target,
+        }
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn with_workdir(mut self, workdir: impl Into<String>) -> Self {
+        self.workdir = workdir.into();
+        self
+    }
 }
 
 impl RunRequest {
@@ -60,10 +98,13 @@ impl RunRequest {
             key,
             workload,
             command: Vec::new(),
+            overrides_command: false,
             args: Vec::new(),
             env: BTreeMap::new(),
             resource_args: Value::Null,
             labels: BTreeMap::new(),
+            code: None,
+            refresh: false,
         }
     }
 
@@ -71,6 +112,27 @@ impl RunRequest {
     #[must_use]
     pub fn with_command<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
         self.command = command.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says whether the submitter chose the command over the job's own.
+    #[must_use]
+    pub fn with_overriding_command(mut self, overrides: bool) -> Self {
+        self.overrides_command = overrides;
+        self
+    }
+
+    /// Says whether an image that is there by its tag is looked up again: tags move.
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: bool) -> Self {
+        self.refresh = refresh;
+        self
+    }
+
+    /// Shows the run a directory of this machine.
+    #[must_use]
+    pub fn with_code(mut self, code: CodeMount) -> Self {
+        self.code = Some(code);
         self
     }
 
