@@ -29,6 +29,10 @@ pub(crate) struct App {
     docker: Result<Docker, Failure>,
     #[cfg(feature = "process")]
     process: launch_runner::process::ProcessRunner,
+    #[cfg(feature = "aws")]
+    sagemaker: crate::clouds::Sagemaker,
+    #[cfg(feature = "gcp")]
+    vertex: crate::clouds::Vertex,
 }
 
 #[cfg(feature = "docker")]
@@ -39,7 +43,13 @@ struct Docker {
 }
 
 /// A command asked for what this program was built without.
-#[cfg(not(all(feature = "sqlite", feature = "process", feature = "docker")))]
+#[cfg(not(all(
+    feature = "sqlite",
+    feature = "process",
+    feature = "docker",
+    feature = "aws",
+    feature = "gcp"
+)))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
         "{what} needs the feature `{feature}`, which this program was built without"
@@ -66,6 +76,10 @@ impl App {
             docker: Docker::connect(&settings),
             #[cfg(feature = "process")]
             process: launch_runner::process::ProcessRunner::open(state.runs())?,
+            #[cfg(feature = "aws")]
+            sagemaker: crate::clouds::sagemaker(&settings),
+            #[cfg(feature = "gcp")]
+            vertex: crate::clouds::vertex(&settings),
             settings,
         })
     }
@@ -97,7 +111,12 @@ impl App {
 
     /// The runner of a resource, or what it would take to have one.
     #[cfg_attr(
-        not(any(feature = "process", feature = "docker")),
+        not(any(
+            feature = "process",
+            feature = "docker",
+            feature = "aws",
+            feature = "gcp"
+        )),
         expect(clippy::unused_self, reason = "with no runner there is nothing to ask")
     )]
     pub(crate) fn runner(&self, resource: Resource) -> Result<&dyn Runner, Failure> {
@@ -110,10 +129,18 @@ impl App {
             Resource::LocalContainer => Ok(&self.docker()?.runner),
             #[cfg(not(feature = "docker"))]
             Resource::LocalContainer => Err(feature_off("`local-container`", "docker")),
+            #[cfg(feature = "aws")]
+            Resource::Sagemaker => Ok(&self.sagemaker),
+            #[cfg(not(feature = "aws"))]
+            Resource::Sagemaker => Err(feature_off("`sagemaker`", "aws")),
+            #[cfg(feature = "gcp")]
+            Resource::Vertex => Ok(&self.vertex),
+            #[cfg(not(feature = "gcp"))]
+            Resource::Vertex => Err(feature_off("`vertex`", "gcp")),
             other => Err(Failure::usage(format!(
                 "resource `{other}` is not supported by this version"
             ))
-            .with_hint("`local-process` and `local-container` are")),
+            .with_hint("`local-process`, `local-container`, `sagemaker` and `vertex` are")),
         }
     }
 
@@ -122,6 +149,8 @@ impl App {
         match name {
             "process" => self.runner(Resource::LocalProcess),
             "docker" => self.runner(Resource::LocalContainer),
+            "sagemaker" => self.runner(Resource::Sagemaker),
+            "vertex" => self.runner(Resource::Vertex),
             other => Err(Failure::usage(format!(
                 "there is no runner `{other}` in this version"
             ))),

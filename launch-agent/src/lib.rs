@@ -9,6 +9,8 @@ mod app;
 mod choose;
 mod cli;
 mod clock;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod clouds;
 mod commands;
 mod console;
 mod contexts;

@@ -58,6 +58,8 @@
 //! | --- | --- | --- |
 //! | `process` | yes | `process`: local processes, on Unix |
 //! | `docker` | yes | `docker`: containers of a Docker Engine |
+//! | `sagemaker` | no | `sagemaker`: training jobs of Amazon SageMaker |
+//! | `vertex` | no | `vertex`: custom jobs of Google's Vertex AI |
 //! | `conformance` | no | `conformance`: the tests every runner passes |
 //!
 //! # A runner of your own
@@ -76,6 +78,8 @@ pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod error;
+#[cfg(any(feature = "sagemaker", feature = "vertex"))]
+mod managed;
 #[cfg(any(feature = "docker", feature = "sagemaker"))]
 mod names;
 #[cfg(all(feature = "process", unix))]

@@ -1,8 +1,8 @@
 //! Worker pools as queues write them (the names of the protocol buffers, in snake case) to
 //! proto3 JSON, which REST takes.
 //!
-//! REST ignores keys it does not know, so a misspelt one would be lost without a word; it is
-//! refused here. Empty values are left out: in proto3 they say nothing.
+//! A key that is not known is refused here, with the place and the spelling of the queue; the
+//! service would name its own. Empty values are left out: in proto3 they say nothing.
 
 use serde_json::{Map, Value, json};
 

@@ -19,7 +19,7 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: tempfile::tempdir().unwrap(),
             tree: tempfile::tempdir().unwrap(),
@@ -52,6 +52,10 @@ impl Harness for Processes {
 
     fn fidelity(&self) -> Fidelity {
         Fidelity::Bytes
+    }
+
+    fn not_applicable(&self, case: &str) -> Option<&'static str> {
+        (case == "the_backend_may_be_away").then_some("processes and their files are always there")
     }
 
     async fn abandon(&self, request: RunRequest) -> Option<RunHandle> {
