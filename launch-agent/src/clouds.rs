@@ -93,7 +93,7 @@ mod aws {
 
     pub(crate) fn sagemaker(settings: &Settings) -> Sagemaker {
         Late::new(settings, "SageMaker training jobs", |settings| {
-            Box::pin(async {
+            Box::pin(async move {
                 let environment = &settings.config.environment;
                 let is_aws = environment.kind == Some(EnvironmentKind::Aws);
                 let region = environment.region.as_deref().filter(|_| is_aws);
@@ -125,7 +125,7 @@ mod gcp {
 
     pub(crate) fn vertex(settings: &Settings) -> Vertex {
         Late::new(settings, "Vertex AI custom jobs", |settings| {
-            Box::pin(async {
+            Box::pin(async move {
                 let environment = &settings.config.environment;
                 let region = region(environment).await?;
                 let is_gcp = environment.kind == Some(EnvironmentKind::Gcp);

@@ -64,6 +64,18 @@ pub enum Error {
         /// What the registry said.
         said: String,
     },
+    /// The registry, or a proxy before it, takes no request of this size.
+    #[error("registry `{registry}` does not take the {bytes} bytes of {request}{said}", said = tail(.said))]
+    TooLarge {
+        /// The host.
+        registry: String,
+        /// How long the body of the request was.
+        bytes: u64,
+        /// Method and path, without secrets.
+        request: String,
+        /// What the registry said.
+        said: String,
+    },
     /// Content does not have the digest it should have.
     #[error("{what} has digest {found} instead of {expected}")]
     Digest {
@@ -113,6 +125,7 @@ impl Error {
             Self::Unauthorized { .. }
             | Self::Denied { .. }
             | Self::Untrusted { .. }
+            | Self::TooLarge { .. }
             | Self::Digest { .. }
             | Self::Layout { .. }
             | Self::Config { .. }
@@ -131,6 +144,10 @@ impl Error {
             Self::Untrusted { .. } => {
                 Some("`SSL_CERT_FILE` names a file with the authorities to trust")
             }
+            Self::TooLarge { .. } => Some(
+                "smaller pieces were tried too: raise the limit of the proxy before the \
+                 registry (nginx calls it `client_max_body_size`) or of the registry",
+            ),
             Self::Config { .. } => Some("`docker login` writes the file anew"),
             Self::Protocol { status: 404, .. } => {
                 Some("does the repository exist? some registries want it made before a push")

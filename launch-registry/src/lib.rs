@@ -32,12 +32,14 @@
 //! # How a push works
 //!
 //! 1. The layout is read: every blob must be there, in its right size.
-//! 2. Layers go side by side. Each is asked for first; then mounted, if repositories were named
-//!    that may have it; then uploaded, hashed on the way. Wrong content never arrives whole.
+//! 2. Layers go side by side. Each is asked for first; then mounted, if an earlier push put it
+//!    into another repository, or repositories were named that may have it; then uploaded, hashed on the way. Wrong content never arrives whole.
 //! 3. Configs follow, then manifests from the inside out, the one with the tag last.
 //!
 //! A request that fails for want of a connection, or with 408, 429 or 5xx, is tried again
-//! ([`oci::RetryPolicy`]); an upload goes on where it stood. What stays wrong is an [`Error`]
+//! ([`oci::RetryPolicy`]); an upload goes on where it stood. Where a request is too large (413,
+//! mostly of a proxy), or a broken connection lost a lot, the rest goes in smaller ones. What
+//! stays wrong is an [`Error`]
 //! that says which registry, which repository and what the registry said, with advice apart
 //! in [`Error::hint`].
 //!
@@ -54,6 +56,7 @@
 //! | Feature | What it adds |
 //! | --- | --- |
 //! | `memory` | `memory::MemoryRegistry`, a strict registry in your test's process |
+//! | `s3`, `gcs`, `blob` | `store`, where build contexts are put: Amazon S3, Google Cloud Storage, Azure Blob |
 //! | `conformance` | `conformance`, what every [`Registry`] must do |
 //!
 //! # How to add an adapter
@@ -75,6 +78,8 @@ pub mod error;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod oci;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "blob"))]
+pub mod store;
 
 use std::fmt::{Debug, Display};
 use std::path::Path;

@@ -23,6 +23,7 @@
 mod access;
 mod faults;
 mod http;
+mod proxy;
 mod routes;
 mod store;
 
@@ -40,6 +41,7 @@ use self::access::Access;
 pub use self::access::Guard;
 use self::faults::Dice;
 pub use self::faults::Faults;
+pub use self::proxy::FaultyProxy;
 use self::store::Store;
 
 /// A running registry. Dropping it ends the server and every connection.
@@ -129,6 +131,12 @@ impl MemoryRegistry {
     pub fn set_faults(&self, faults: Faults) {
         *locked(&self.state.dice) = Dice::new(faults.seed);
         *locked(&self.state.faults) = faults;
+    }
+
+    /// Asks this of its clients from now on. Tokens it gave out before are good no more, and
+    /// its challenge names another service.
+    pub fn set_guard(&self, guard: Guard) {
+        self.state.access.set_guard(guard);
     }
 
     /// Forgets every token it gave out, as if they had expired.

@@ -4,16 +4,16 @@ mod auth;
 mod call;
 mod client;
 mod content;
-mod endpoint;
-mod http;
+pub(crate) mod endpoint;
+pub(crate) mod http;
 mod keychain;
 mod layout;
 mod push;
-mod retry;
+pub(crate) mod retry;
 mod session;
 mod status;
 mod transport;
-mod trust;
+pub(crate) mod trust;
 mod upload;
 
 use std::fmt;
@@ -67,7 +67,8 @@ impl OciRegistry {
     }
 
     /// The same registry, sharing tokens and connections, that tries to mount layers from
-    /// `repositories` of the same host before it uploads them.
+    /// `repositories` of the same host before it uploads them. Where this registry's own pushes
+    /// put a layer before, it tries by itself.
     ///
     /// Name the repository of the base image: its layers then cost one request each.
     #[must_use]

@@ -105,6 +105,11 @@ pub trait Harness: Debug + Send + Sync {
         None
     }
 
+    /// How many bytes of output are a lot: 100 MiB, unless the backend keeps less.
+    fn large_output(&self) -> usize {
+        100 << 20
+    }
+
     /// Makes the backend silent for `time` to runners that were opened here, and returns at
     /// once. `false` if it cannot be.
     async fn go_away(&self, _time: Duration) -> bool {

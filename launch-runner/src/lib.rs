@@ -58,6 +58,7 @@
 //! | --- | --- | --- |
 //! | `process` | yes | `process`: local processes, on Unix |
 //! | `docker` | yes | `docker`: containers of a Docker Engine |
+//! | `kubernetes` | no | `kubernetes`: Jobs and custom resources of a cluster |
 //! | `sagemaker` | no | `sagemaker`: training jobs of Amazon SageMaker |
 //! | `vertex` | no | `vertex`: custom jobs of Google's Vertex AI |
 //! | `conformance` | no | `conformance`: the tests every runner passes |
@@ -78,6 +79,8 @@ pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod error;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 #[cfg(any(feature = "sagemaker", feature = "vertex"))]
 mod managed;
 #[cfg(any(feature = "docker", feature = "sagemaker"))]

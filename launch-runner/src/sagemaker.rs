@@ -1,7 +1,8 @@
 //! Runs as training jobs of Amazon SageMaker.
 //!
 //! A run is one training job, tagged with job, attempt and owner. It is named after the W&B
-//! run, and from the second attempt on after the attempt too, so that a reply that is lost
+//! run, where its id is a name SageMaker takes, and from the second attempt on after the
+//! attempt too, so that a reply that is lost
 //! creates nothing twice: SageMaker refuses a name that is taken, and the tags say whether
 //! it was taken by this run.
 //!
@@ -194,7 +195,7 @@ impl SagemakerRunner {
         let tags = tag::of(key, &self.parts.owner);
         let tags = tags.iter().map(|(key, value)| (*key, value.as_str()));
         request::add_tags(&mut job, tags).map_err(refused)?;
-        let name = request::name_of(&job).map_err(refused)?;
+        let name = request::named(&mut job, request).map_err(refused)?;
         Ok((name, job))
     }
 

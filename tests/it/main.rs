@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod clouds;
 mod containers;
 mod contexts;
 mod jobs;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Three real registries on loopback, plain http: open, with basic auth, and with
 # bearer tokens from a small token service whose signatures the registry checks
-# (anonymous clients may pull what is below `public/`).
+# (anonymous clients may pull what is below `public/`). The open one also stands behind a
+# proxy that limits requests.
 set -euo pipefail
 . "$(dirname "$0")/part.sh"
 
@@ -13,6 +14,8 @@ start() {
     start_open
     start_basic
     start_token
+    need nginx nginx-light
+    start_limited
     need skopeo skopeo # an independent reader of what was pushed
 }
 
@@ -53,6 +56,31 @@ auth:
     rootcertbundle: $DIR/token.pem
 YAML
     provide LAUNCH_TEST_REGISTRY_TOKEN "127.0.0.1:$port"
+}
+
+# The open registry behind nginx, which takes bodies of 1 MiB unless told otherwise.
+start_limited() {
+    local port open
+    port=$(free_port)
+    open=$(sed -n 's/^LAUNCH_TEST_REGISTRY=//p' "$DIR/env")
+    cat >"$DIR/nginx.conf" <<NGINX
+daemon off;
+pid $DIR/nginx.pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $DIR/nginx-b; proxy_temp_path $DIR/nginx-p;
+    fastcgi_temp_path $DIR/nginx-f; uwsgi_temp_path $DIR/nginx-u; scgi_temp_path $DIR/nginx-s;
+    server {
+        listen 127.0.0.1:$port;
+        location / { proxy_pass http://$open; proxy_set_header Host \$http_host; }
+    }
+}
+NGINX
+    spawn nginx nginx -c "$DIR/nginx.conf"
+    until_true 20 "nginx" port_open "$port"
+    provide LAUNCH_TEST_REGISTRY_LIMITED "127.0.0.1:$port"
 }
 
 # serve NAME PORT <AUTH: the rest of the configuration comes on stdin.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use launch_config::agent::BuilderKind;
 use launch_config::env::{RunContext, job_environment};
 use launch_config::outcome::{Outcome, Reason, Stage};
 use launch_config::spec::RunSpec;
@@ -91,10 +92,15 @@ async fn submit_or_cancel(
 
 fn request(spec: &RunSpec, job: &Job, ready: Ready) -> RunRequest {
     let resource = ready.choice().resource;
-    let context = RunContext::new(job.id.as_str()).with_job(job.queue.clone(), job.id.clone());
+    let context = RunContext::new(job.id.as_str())
+        .with_resource(resource)
+        .with_job(job.queue.clone(), job.id.clone());
+    // An image that nobody built here may have moved since the engine last saw its tag.
+    let refresh = ready.choice().builder == BuilderKind::Noop;
     let (workload, command) = ready.into_workload();
     let mut request = RunRequest::new(job.run_key(), workload)
         .with_command(command)
+        .with_refresh(refresh)
         .with_args(spec.overrides.args.iter().cloned())
         .with_resource_args(spec.args_for(resource))
         .with_env("LAUNCH_JOB_ID", job.id.as_str())

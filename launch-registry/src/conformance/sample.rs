@@ -55,9 +55,17 @@ impl Sample {
     /// # Panics
     /// If the system has no randomness.
     pub fn random(length: usize) -> Self {
+        Self::new().with_layer(Self::noise(length))
+    }
+
+    /// Random bytes, for a layer that is new to every registry.
+    ///
+    /// # Panics
+    /// If the system has no randomness.
+    pub fn noise(length: usize) -> Vec<u8> {
         let mut layer = vec![0; length];
         getrandom::fill(&mut layer).expect("the system has randomness");
-        Self::new().with_layer(layer)
+        layer
     }
 
     /// Adds a layer: an uncompressed tar, if it is to be run.

@@ -42,18 +42,39 @@ struct Grant {
     good_for: Option<u32>,
 }
 
+/// A guard, and how many there were before it: each has a token service of its own.
+#[derive(Debug)]
+struct Current {
+    guard: Guard,
+    number: u32,
+}
+
+impl Current {
+    fn service(&self) -> String {
+        format!("memory-{}", self.number)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Access {
-    guard: Guard,
+    current: Mutex<Current>,
     grants: Mutex<HashMap<Secret, Grant>>,
 }
 
 impl Access {
     pub(super) fn new(guard: Guard) -> Self {
         Self {
-            guard,
+            current: Mutex::new(Current { guard, number: 1 }),
             grants: Mutex::default(),
         }
+    }
+
+    pub(super) fn set_guard(&self, guard: Guard) {
+        let mut current = locked(&self.current);
+        let number = current.number + 1;
+        *current = Current { guard, number };
+        drop(current);
+        self.expire_tokens();
     }
 
     pub(super) fn expire_tokens(&self) {
@@ -69,7 +90,8 @@ impl Access {
         action: &str,
     ) -> Result<(), Answer> {
         let sent = head.header("authorization").unwrap_or_default();
-        match &self.guard {
+        let current = locked(&self.current);
+        match &current.guard {
             Guard::Open => Ok(()),
             Guard::Basic { user, password } if is_basic(sent, user, password) => Ok(()),
             Guard::Basic { .. } => Err(challenge("Basic realm=\"memory\"")),
@@ -83,8 +105,9 @@ impl Access {
                     None if sent.is_empty() => "",
                     None => ",error=\"invalid_token\"",
                 };
+                let service = current.service();
                 Err(challenge(&format!(
-                    "Bearer realm=\"http://{host}/token\",service=\"memory\",scope=\"{scope}\"{error}"
+                    "Bearer realm=\"http://{host}/token\",service=\"{service}\",scope=\"{scope}\"{error}"
                 )))
             }
         }
@@ -107,14 +130,23 @@ impl Access {
 
     /// The token service: `GET` with a password or none, `POST` with a refresh token.
     pub(super) fn token(&self, head: &Head, form: &[(String, String)]) -> Answer {
+        let current = locked(&self.current);
         let Guard::Bearer {
             user,
             password,
             good_for,
-        } = &self.guard
+        } = &current.guard
         else {
             return Answer::error(404, "UNSUPPORTED", "there is no token service");
         };
+        let mut services = head
+            .query
+            .iter()
+            .chain(form)
+            .filter(|(key, _)| key == "service");
+        if !services.any(|(_, service)| *service == current.service()) {
+            return Answer::error(400, "UNSUPPORTED", "tokens of another service");
+        }
         let sent = head.header("authorization");
         let is_post = head.method == "POST";
         let is_known = if is_post {

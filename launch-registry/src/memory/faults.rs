@@ -24,13 +24,19 @@ pub struct Faults {
     pub resets: f64,
     /// How likely the answer is 500.
     pub errors: f64,
-    /// How likely the answer is 429, with a `Retry-After` of 0 seconds.
+    /// How likely the answer is 429, with a `Retry-After`.
     pub throttles: f64,
+    /// What the `Retry-After` says, in whole seconds.
+    pub retry_after: Duration,
     /// Uploads break after this many bytes of one request, as often as
     /// [`Faults::breaks`] says.
     pub break_after: u64,
     /// How often uploads still break.
     pub breaks: u32,
+    /// Requests with a longer body are refused with 413, as by a proxy; 0 is no limit.
+    pub limit: u64,
+    /// `PATCH` and `PUT` of uploads are answered 307, if there is another host for uploads.
+    pub redirects: bool,
     /// The content of large blobs is not read.
     pub stalls: bool,
     /// `Docker-Content-Digest` is wrong.
@@ -66,6 +72,30 @@ impl Faults {
     #[must_use]
     pub fn with_throttles(self, throttles: f64) -> Self {
         Self { throttles, ..self }
+    }
+
+    /// Sets what throttled clients are told to wait.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+
+    /// Sets the largest body of a request.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Redirects uploads.
+    #[must_use]
+    pub fn with_redirects(self) -> Self {
+        Self {
+            redirects: true,
+            ..self
+        }
     }
 
     /// Breaks `breaks` uploads, each after `bytes`.

@@ -1,6 +1,8 @@
 //! As much of HTTP/1.1 (RFC 9112) as registry clients speak.
 
+use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -19,6 +21,8 @@ pub(super) struct Head {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
+    /// Path and query as they came.
+    target: String,
     headers: Vec<(String, String)>,
 }
 
@@ -29,6 +33,15 @@ impl Head {
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.headers.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(super) fn target(&self) -> &str {
+        &self.target
     }
 
     pub(super) fn query(&self, name: &str) -> Option<&str> {
@@ -57,6 +70,7 @@ impl Head {
             method,
             path: path.to_owned(),
             query,
+            target: target.to_owned(),
             headers,
         })
     }
@@ -169,17 +183,37 @@ impl<'a> Body<'a> {
         Ok(all)
     }
 
+    /// How long it says it is; 0 if it does not.
+    pub(super) fn length(&self) -> u64 {
+        if self.is_chunked { 0 } else { self.left }
+    }
+
     /// Whether the connection stands at the next request.
     pub(super) fn is_done(&self) -> bool {
         self.is_done
     }
 }
 
+/// Ends a connection whose request was answered before its end: the answer is lost to a
+/// client whose bytes meet a closed connection (RFC 9112 section 9.6).
+pub(super) async fn linger(stream: &mut Stream) -> io::Result<()> {
+    stream.get_mut().shutdown().await?;
+    let mut rest = vec![0; PIECE];
+    let drain = async {
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    tokio::time::timeout(LINGER, drain).await.unwrap_or(Ok(()))
+}
+
+/// How long the rest of a request is listened to.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(Cow<'static, str>, String)>,
     body: Bytes,
 }
 
@@ -192,9 +226,18 @@ impl Answer {
         }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
-        self.headers.push((name, value.to_string()));
+    pub(super) fn header(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: &(impl ToString + ?Sized),
+    ) -> Self {
+        self.headers.push((name.into(), value.to_string()));
         self
+    }
+
+    /// Sets the body alone.
+    pub(super) fn content(self, body: Bytes) -> Self {
+        Self { body, ..self }
     }
 
     pub(super) fn body(self, kind: &str, body: impl Into<Bytes>) -> Self {
@@ -220,7 +263,7 @@ impl Answer {
     ) -> io::Result<()> {
         let mut text = format!("HTTP/1.1 {} -\r\n", self.status);
         for (name, value) in &self.headers {
-            text.extend([name, ": ", value, "\r\n"]);
+            text.extend([&**name, ": ", value, "\r\n"]);
         }
         // RFC 9110 section 8.6: none with 204.
         if self.status != 204 {

@@ -43,7 +43,7 @@ pub(super) async fn serve(stream: TcpStream, state: &State, is_main: bool) -> io
         }
         answer.write(&mut stream, &request.head, keep).await?;
         if !keep {
-            break;
+            return http::linger(&mut stream).await;
         }
     }
     Ok(())
@@ -67,7 +67,7 @@ async fn meet_fate(state: &State, head: &Head) -> Fate {
 }
 
 /// Ends a connection as a crash or a firewall would, without goodbye.
-fn reset(stream: &Stream) -> io::Result<()> {
+pub(super) fn reset(stream: &Stream) -> io::Result<()> {
     stream.get_ref().set_zero_linger()?;
     Err(io::ErrorKind::ConnectionReset.into())
 }
@@ -103,9 +103,15 @@ impl Request<'_> {
             Fate::Error => return Ok(Answer::error(500, "UNKNOWN", "bad luck")),
             Fate::Throttle => {
                 let answer = Answer::error(429, "TOOMANYREQUESTS", "slow down");
-                return Ok(answer.header("Retry-After", &0));
+                let wait = self.state.faults().retry_after.as_secs();
+                return Ok(answer.header("Retry-After", &wait));
             }
             _ => (),
+        }
+        let limit = self.state.faults().limit;
+        if limit > 0 && body.length() > limit {
+            let page = "<html><head><title>413 Request Entity Too Large</title></head></html>";
+            return Ok(Answer::new(413).body("text/html", page));
         }
         let path = self.head.path.clone();
         if path == "/token" {
@@ -222,6 +228,7 @@ impl Request<'_> {
                 self.state.count(|counts| counts.cancelled += 1);
                 Ok(Answer::new(204))
             }
+            "PATCH" | "PUT" if self.is_main && self.state.faults().redirects => Ok(self.redirect()),
             "PATCH" if self.state.faults().stalls => std::future::pending().await,
             "PATCH" => {
                 self.take(name, id, body).await?;
@@ -231,6 +238,15 @@ impl Request<'_> {
             "PUT" => self.close_upload(name, id, body).await,
             _ => Ok(Answer::error(405, "UNSUPPORTED", "no such method")),
         }
+    }
+
+    /// To the same place on the host for uploads.
+    fn redirect(&self) -> Answer {
+        let host = self.state.uploads.unwrap_or(self.state.address);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.head.query);
+        let location = format!("http://{host}{}?{}", self.head.path, query.finish());
+        Answer::new(307).header("Location", &location)
     }
 
     fn open_upload(&self, name: &str) -> Answer {
@@ -309,8 +325,8 @@ impl Request<'_> {
     fn progress(&self, status: u16, name: &str, id: u64, stored: usize) -> Answer {
         let path = format!("/v2/{name}/blobs/uploads/{id}");
         let location = match self.state.uploads {
-            Some(address) => format!("http://{address}{path}"),
-            None => path,
+            Some(address) if !self.state.faults().redirects => format!("http://{address}{path}"),
+            _ => path,
         };
         let range = format!("0-{}", stored.saturating_sub(1));
         Answer::new(status)

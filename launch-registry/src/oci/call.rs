@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use url::Url;
 
 use super::auth::{Authorization, Scopes};
@@ -46,6 +46,13 @@ impl Call {
             scopes: None,
             authorization: None,
         }
+    }
+
+    /// How long its body is.
+    pub(crate) fn length(&self) -> u64 {
+        let streamed = self.headers.get(CONTENT_LENGTH);
+        let streamed = streamed.and_then(|value| value.to_str().ok()?.parse().ok());
+        streamed.unwrap_or(self.body.len() as u64)
     }
 
     /// Method and path: what may be shown, since queries carry signatures and states.

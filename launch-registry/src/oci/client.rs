@@ -90,7 +90,17 @@ impl Session {
         if !matches!(response.status(), StatusCode::CREATED | StatusCode::OK) {
             return Err(self.refusal(&call, response).await);
         }
-        self.confirm(&call, &response, manifest.digest)
+        let is_confirmed = self.confirm(&call, &response, manifest.digest)?;
+        if is_confirmed {
+            return Ok(());
+        }
+        // The header is only recommended; then the registry is asked what it has. Who may not
+        // look has the registry's word that it took the manifest.
+        let found = self
+            .manifest_digest(reference)
+            .await?
+            .unwrap_or(manifest.digest);
+        same_digest(&call.shown(), manifest.digest, found)
     }
 
     /// "Checking if content exists in the registry", for a blob.
@@ -207,7 +217,7 @@ impl Session {
     ) -> Result<(), Error> {
         match response.status() {
             StatusCode::CREATED | StatusCode::OK | StatusCode::NO_CONTENT => {
-                self.confirm(call, &response, blob.digest)
+                self.confirm(call, &response, blob.digest).map(drop)
             }
             _ => Err(self.refusal(call, response).await),
         }
@@ -218,7 +228,8 @@ impl Session {
             .headers()
             .get(LOCATION)
             .and_then(|value| value.to_str().ok());
-        let next = location.and_then(|location| endpoint::next_location(&call.url, location));
+        // Relative to where the answer came from, which a redirect may have changed.
+        let next = location.and_then(|location| endpoint::next_location(answer.url(), location));
         next.ok_or_else(|| self.nonsense(call, answer.status(), "no location that could be used"))
     }
 
@@ -232,10 +243,12 @@ impl Session {
     }
 
     /// The registry must have understood what we sent: `Docker-Content-Digest`, if any.
-    fn confirm(&self, call: &Call, answer: &Response, expected: Digest) -> Result<(), Error> {
+    /// Whether there was one.
+    fn confirm(&self, call: &Call, answer: &Response, expected: Digest) -> Result<bool, Error> {
         let said = self.content_digest(call, answer)?;
         let what = format!("what {} stored for {}", self.target.registry, call.shown());
-        same_digest(&what, expected, said.unwrap_or(expected))
+        same_digest(&what, expected, said.unwrap_or(expected))?;
+        Ok(said.is_some())
     }
 
     /// An answer that breaks the specification with a status that does not.

@@ -1,6 +1,7 @@
 //! A blob's bytes on their way out: read by a thread of their own, hashed as they pass.
 
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,17 +22,25 @@ const QUEUE: usize = 4;
 
 type Piece = io::Result<Bytes>;
 
+/// How far a blob was read, with the hash of all before.
+#[derive(Clone, Default)]
+pub(crate) struct Cursor {
+    pub(crate) offset: u64,
+    hash: Sha256,
+}
+
 /// What became of reading a blob.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Reading {
-    failure: Arc<Mutex<Option<Error>>>,
+    outcome: Arc<Mutex<Option<Result<Cursor, Error>>>>,
     sent: Arc<AtomicU64>,
 }
 
 impl Reading {
-    /// Why the blob could not be read: then the request failed for our sake.
-    pub(crate) fn take_failure(&self) -> Option<Error> {
-        self.failure
+    /// The end of what was read, or why the blob could not be read: then the request failed
+    /// for our sake. `None` while it is being read.
+    pub(crate) fn take(&self) -> Option<Result<Cursor, Error>> {
+        self.outcome
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -43,22 +52,26 @@ impl Reading {
     }
 }
 
-/// The bytes of `blob` from `offset` on, as a stream that tells `on_sent` how far it came.
+/// The bytes of `blob` in `range`, as a stream that tells `on_sent` how far it came.
 ///
-/// Everything is hashed, what lies before `offset` too, and the last piece is held back
-/// until the digest is known to be right: wrong content never arrives whole.
+/// Everything is hashed, what lies between `cursor` and the range too, and the last piece of
+/// the blob is held back until the digest is known to be right: wrong content never arrives
+/// whole.
 pub(crate) fn stream(
     blob: &Blob,
-    offset: u64,
+    cursor: Cursor,
+    range: Range<u64>,
     on_sent: impl Fn(u64) + Send + 'static,
 ) -> (impl Stream<Item = Piece> + Send + 'static, Reading) {
     let (pieces, queue) = mpsc::channel(QUEUE);
     let reading = Reading::default();
-    reading.sent.store(offset, Ordering::Relaxed);
-    let (blob, failure) = (blob.clone(), Arc::clone(&reading.failure));
+    reading.sent.store(range.start, Ordering::Relaxed);
+    let (blob, outcome) = (blob.clone(), Arc::clone(&reading.outcome));
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = read(&blob, offset, &pieces) {
-            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        let read = read(&blob, cursor, &range, &pieces);
+        let is_broken = read.is_err();
+        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        if is_broken {
             // The receiver may have gone: then nobody needs to know.
             let _ = pieces.blocking_send(Err(io::Error::other("the blob cannot be read")));
         }
@@ -84,31 +97,32 @@ fn counted(
     })
 }
 
-/// Reads to the end, or until nobody listens any more.
-fn read(blob: &Blob, offset: u64, pieces: &mpsc::Sender<Piece>) -> Result<(), Error> {
+/// Reads to the end of `range`, or until nobody listens any more.
+fn read(
+    blob: &Blob,
+    mut cursor: Cursor,
+    range: &Range<u64>,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<Cursor, Error> {
     let mut file = fs_err::File::open(&blob.path)?;
-    let mut hash = Sha256::new();
-    let mut position = 0;
-    while position < blob.size {
-        let mut piece = vec![0; CHUNK.min(to_usize(blob.size - position))];
+    file.seek(SeekFrom::Start(cursor.offset))?;
+    while cursor.offset < range.end {
+        let mut piece = vec![0; CHUNK.min(to_usize(range.end - cursor.offset))];
         fill(&mut file, &mut piece, blob)?;
-        hash.update(&piece);
-        let start = position;
-        position += piece.len() as u64;
-        if position == blob.size {
-            check_end(
-                &mut file,
-                blob,
-                Digest::from_sha256(hash.clone().finalize().into()),
-            )?;
+        cursor.hash.update(&piece);
+        let start = cursor.offset;
+        cursor.offset += piece.len() as u64;
+        if cursor.offset == blob.size {
+            let found = Digest::from_sha256(cursor.hash.clone().finalize().into());
+            check_end(&mut file, blob, found)?;
         }
-        let skip = to_usize(offset.saturating_sub(start)).min(piece.len());
+        let skip = to_usize(range.start.saturating_sub(start)).min(piece.len());
         let piece = Bytes::from(piece).slice(skip..);
         if !piece.is_empty() && pieces.blocking_send(Ok(piece)).is_err() {
-            return Ok(());
+            break;
         }
     }
-    Ok(())
+    Ok(cursor)
 }
 
 fn to_usize(length: u64) -> usize {
@@ -162,10 +176,41 @@ mod tests {
     }
 
     async fn collect(blob: &Blob, offset: u64) -> (Vec<u8>, Option<Error>) {
-        let (stream, reading) = stream(blob, offset, |_| ());
+        let (bytes, outcome) = collect_range(blob, Cursor::default(), offset..blob.size).await;
+        (bytes, outcome.err())
+    }
+
+    async fn collect_range(
+        blob: &Blob,
+        cursor: Cursor,
+        range: Range<u64>,
+    ) -> (Vec<u8>, Result<Cursor, Error>) {
+        let (stream, reading) = stream(blob, cursor, range, |_| ());
         let pieces: Vec<_> = stream.collect().await;
         let bytes = pieces.into_iter().flatten().flatten().collect();
-        (bytes, reading.take_failure())
+        (bytes, reading.take().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_blob_comes_in_ranges_and_is_hashed_once() {
+        let content: Vec<u8> = (0..CHUNK * 3 + 5).map(|n| n.to_le_bytes()[0]).collect();
+        let (_file, mut blob) = blob(&content);
+        for wrong in [false, true] {
+            if wrong {
+                blob.digest = Digest::from_sha256([0; 32]);
+            }
+            let (mut cursor, mut all) = (Cursor::default(), Vec::new());
+            for end in [CHUNK as u64 + 7, CHUNK as u64 * 2, blob.size] {
+                let (bytes, outcome) =
+                    collect_range(&blob, cursor.clone(), cursor.offset..end).await;
+                all.extend(bytes);
+                match outcome {
+                    Ok(reached) => cursor = reached,
+                    Err(error) => assert!(wrong && matches!(error, Error::Digest { .. })),
+                }
+            }
+            assert_eq!(all == content, !wrong);
+        }
     }
 
     #[tokio::test]

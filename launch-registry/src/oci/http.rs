@@ -99,7 +99,7 @@ impl HttpClients {
 
 /// The system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), with ring named
 /// outright: a program that links us needs no process-wide crypto provider.
-fn tls() -> ClientConfig {
+pub(crate) fn tls() -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let with_roots = versions(Arc::clone(&provider)).with_platform_verifier();
     match with_roots {

@@ -63,7 +63,7 @@ async fn place(session: &Session, blob: &Blob, options: &PushOptions) -> Result<
     let how = if session.has_blob(digest).await? {
         BlobSource::Present
     } else {
-        match mount(session, blob, &options.mount_from).await {
+        match mount(session, blob, candidates(session, blob, options)).await {
             Mount::Done => BlobSource::Mounted,
             Mount::Not(opened) => {
                 upload(session, blob, opened).await?;
@@ -71,8 +71,18 @@ async fn place(session: &Session, blob: &Blob, options: &PushOptions) -> Result<
             }
         }
     };
+    session.transport.set_place(&session.target, digest);
     (session.events)(PushEvent::Done { digest, how });
     Ok(())
+}
+
+/// Where the blob may be: where it was seen, and where we were told to look.
+fn candidates(session: &Session, blob: &Blob, options: &PushOptions) -> Vec<String> {
+    let seen = session.transport.place(&session.target, blob.digest);
+    let told = options.mount_from.iter();
+    let told =
+        told.filter(|from| **from != session.target.repository && Some(*from) != seen.as_ref());
+    seen.iter().chain(told).cloned().collect()
 }
 
 enum Mount {
@@ -82,16 +92,13 @@ enum Mount {
 }
 
 /// Tries the candidates in turn. A mount is an optimisation: its failure is not ours.
-async fn mount(session: &Session, blob: &Blob, candidates: &[String]) -> Mount {
+async fn mount(session: &Session, blob: &Blob, candidates: Vec<String>) -> Mount {
     let mut opened: Option<Url> = None;
-    for from in candidates
-        .iter()
-        .filter(|from| **from != session.target.repository)
-    {
+    for from in candidates {
         if let Some(unused) = opened.take() {
             session.cancel_upload(unused).await;
         }
-        match session.mount(blob.digest, from).await {
+        match session.mount(blob.digest, &from).await {
             Ok(None) => return Mount::Done,
             Ok(Some(upload)) => opened = Some(upload),
             Err(error) => tracing::debug!(%error, from, "the blob cannot be mounted"),

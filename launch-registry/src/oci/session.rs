@@ -179,8 +179,16 @@ impl Session {
         let secrets = self.transport.auth.secrets(&self.target.registry);
         let reading = status::sentence(response, &secrets);
         let said = tokio::time::timeout(self.transport.timeouts.answer, reading).await;
-        self.target
-            .refusal(meaning, call.shown(), said.unwrap_or_default())
+        let said = said.unwrap_or_default();
+        if meaning == StatusCode::PAYLOAD_TOO_LARGE {
+            return Error::TooLarge {
+                registry: self.target.registry.clone(),
+                bytes: call.length(),
+                request: call.shown(),
+                said,
+            };
+        }
+        self.target.refusal(meaning, call.shown(), said)
     }
 
     /// Waits, or logs in, so that the request can be sent again.

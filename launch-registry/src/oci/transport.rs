@@ -1,8 +1,9 @@
 //! What all sessions with all registries share, and the choice between https and http.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use launch_config::image::Digest;
 use reqwest::StatusCode;
 use url::Url;
 
@@ -22,6 +23,18 @@ pub(crate) struct Transport {
     /// Hosts that may be used without encryption.
     pub(crate) insecure: Vec<String>,
     bases: Mutex<HashMap<String, Url>>,
+    /// The largest requests that registries take, where one was too large.
+    limits: Mutex<HashMap<String, u64>>,
+    /// A repository of a registry that has a blob.
+    places: Mutex<HashMap<(String, Digest), String>>,
+}
+
+/// As many blobs are remembered: then it is begun anew, since all of it is only a hint.
+const PLACES: usize = 10_000;
+
+/// A poisoned map is still a map: entries are inserted whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Transport {
@@ -32,7 +45,7 @@ impl Transport {
         insecure: Vec<String>,
     ) -> Result<Arc<Self>, reqwest::Error> {
         let clients = HttpClients::new(&timeouts)?;
-        let bases = Mutex::default();
+        let (bases, limits, places) = Default::default();
         Ok(Arc::new(Self {
             clients,
             auth,
@@ -40,7 +53,33 @@ impl Transport {
             timeouts,
             insecure,
             bases,
+            limits,
+            places,
         }))
+    }
+
+    /// How large requests to `registry` may be, if that was found out.
+    pub(crate) fn limit(&self, registry: &str) -> Option<u64> {
+        locked(&self.limits).get(registry).copied()
+    }
+
+    pub(crate) fn set_limit(&self, registry: &str, limit: u64) {
+        locked(&self.limits).insert(registry.to_owned(), limit);
+    }
+
+    /// A repository of the registry of `target`, another one, that had the blob.
+    pub(crate) fn place(&self, target: &Target, digest: Digest) -> Option<String> {
+        let places = locked(&self.places);
+        let place = places.get(&(target.registry.clone(), digest))?;
+        (*place != target.repository).then(|| place.clone())
+    }
+
+    pub(crate) fn set_place(&self, target: &Target, digest: Digest) {
+        let mut places = locked(&self.places);
+        if places.len() >= PLACES {
+            places.clear();
+        }
+        places.insert((target.registry.clone(), digest), target.repository.clone());
     }
 
     /// The API's root of the registry of `target`.
@@ -50,7 +89,7 @@ impl Transport {
     /// Unlike docker we never look past a bad certificate.
     pub(crate) async fn base(&self, target: &Target) -> Result<Url, Error> {
         let host = &target.registry;
-        if let Some(base) = self.bases().get(host) {
+        if let Some(base) = locked(&self.bases).get(host) {
             return Ok(base.clone());
         }
         let wrong = || target.unauthorized("its host is not one");
@@ -62,7 +101,7 @@ impl Transport {
         } else {
             https
         };
-        self.bases().insert(host.clone(), base.clone());
+        locked(&self.bases).insert(host.clone(), base.clone());
         Ok(base)
     }
 
@@ -104,9 +143,5 @@ impl Transport {
             .timeout(self.timeouts.answer);
         let response = request.send().await.map_err(reqwest::Error::without_url)?;
         Ok(response.status())
-    }
-
-    fn bases(&self) -> std::sync::MutexGuard<'_, HashMap<String, Url>> {
-        self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

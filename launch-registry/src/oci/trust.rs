@@ -33,7 +33,7 @@ impl Target {
 }
 
 /// Whether a certificate that was not accepted is among the causes.
-fn is_certificate(error: &(dyn StdError + 'static)) -> bool {
+pub(crate) fn is_certificate(error: &(dyn StdError + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return matches!(error, rustls::Error::InvalidCertificate(_));
     }

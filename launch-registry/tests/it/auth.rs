@@ -1,6 +1,6 @@
 //! Credentials: used where they belong, renewed when they run out, shown nowhere.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use launch_registry::config::secret::Secret;
 use launch_registry::conformance::{Log, Sample};
@@ -8,7 +8,7 @@ use launch_registry::memory::{Faults, MemoryRegistry, MemoryRegistryBuilder};
 use launch_registry::oci::{ChainedKeychain, DockerKeychain, FixedKeychain, Login, OciRegistry};
 use launch_registry::{Error, Registry as _};
 
-use crate::support::{anonymous, client, fast, image, known, silent};
+use crate::support::{Lines, anonymous, client, fast, image, known, silent};
 
 const PASSWORD: &str = "planted-pa55word";
 
@@ -121,20 +121,6 @@ async fn docker_login_is_all_it_takes() {
     );
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_password_is_shown_nowhere() {
     let lines = Lines::default();
@@ -164,7 +150,7 @@ async fn a_password_is_shown_nowhere() {
             "{said:?} {outcome:?} {registry:?} {server:?} {log:?} {credentials:?}"
         ));
     }
-    shown.push(String::from_utf8_lossy(&lines.0.lock().unwrap()).into_owned());
+    shown.push(lines.text());
     let shown = shown.join("\n");
     assert!(
         shown.contains("Unauthorized") && shown.contains("answered"),

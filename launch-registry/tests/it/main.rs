@@ -4,9 +4,13 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod auth;
+mod detours;
 mod engine;
 mod faults;
+mod fifty;
 mod memory;
 mod mount;
 mod real;
+#[cfg(all(feature = "s3", feature = "gcs", feature = "blob"))]
+mod store;
 mod support;

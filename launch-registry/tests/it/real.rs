@@ -1,13 +1,12 @@
 //! Real registries, named by the environment.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use launch_registry::Registry as _;
 use launch_registry::conformance::{self, Sample, Subject};
 use launch_registry::memory::MemoryRegistry;
 
-use crate::support::{anonymous, image, known, real, silent};
+use crate::support::{anonymous, image, known, real, silent, skopeo};
 
 #[tokio::test]
 async fn an_open_registry_conforms() {
@@ -41,19 +40,6 @@ async fn a_registry_with_tokens_conforms() {
         return;
     };
     guarded(&host, "s3cret-token").await;
-}
-
-/// What skopeo says, or `None` if it is not installed.
-fn skopeo(arguments: &[&str]) -> Option<String> {
-    let Ok(output) = Command::new("skopeo").args(arguments).output() else {
-        let is_ci = std::env::var("CI").as_deref() == Ok("true");
-        assert!(!is_ci, "must not be skipped in CI: skopeo is not installed");
-        eprintln!("skipped: skopeo is not installed");
-        return None;
-    };
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {complaint}");
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[tokio::test]
@@ -109,4 +95,13 @@ async fn skopeo_pushes_to_the_registry_in_this_process() {
             .unwrap();
         assert_eq!(found, Some(digest));
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_limits_requests_is_no_hindrance() {
+    let Some(host) = real("LAUNCH_TEST_REGISTRY_LIMITED") else {
+        return;
+    };
+    let base = format!("{host}/launch-registry").parse().unwrap();
+    conformance::all(&Subject::new(Arc::new(anonymous()), base)).await;
 }

@@ -1,7 +1,9 @@
 //! What the tests share.
 
 use std::env;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use launch_registry::PushEvents;
@@ -59,4 +61,38 @@ pub(crate) fn real(name: &str) -> Option<String> {
         eprintln!("skipped: {name} is not set");
     }
     value
+}
+
+/// Everything that was logged.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What skopeo says, or `None` if it is not installed.
+pub(crate) fn skopeo(arguments: &[&str]) -> Option<String> {
+    let Ok(output) = Command::new("skopeo").args(arguments).output() else {
+        let is_ci = std::env::var("CI").as_deref() == Ok("true");
+        assert!(!is_ci, "must not be skipped in CI: skopeo is not installed");
+        eprintln!("skipped: skopeo is not installed");
+        return None;
+    };
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {complaint}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -6,17 +6,17 @@ use launch_config::outcome::Reason;
 use super::watching::{fresh_key, run_script, submit, wait_for_output, watch};
 use super::{Fidelity, Harness};
 
-/// 100 MiB arrive whole, in order and once.
+/// A lot of output ([`Harness::large_output`]) arrives whole, in order and once.
 ///
 /// # Panics
 /// If a byte is missing, twice, or out of place.
 pub async fn large_output_is_complete(harness: &dyn Harness) {
-    const SIZE: usize = 100 * 1024 * 1024;
+    let size = harness.large_output();
     let line = format!("{}\n", "0123456789abcdef".repeat(256).split_at(4095).0);
-    let script = format!("yes {} | head -c {SIZE}; exit 9", line.trim_end());
+    let script = format!("yes {} | head -c {size}; exit 9", line.trim_end());
     let seen = run_script(harness, &script).await;
     seen.assert_reason(Reason::Failed { code: 9 });
-    assert_eq!(seen.output.len(), SIZE, "bytes of output");
+    assert_eq!(seen.output.len(), size, "bytes of output");
     let wrong = seen
         .output
         .chunks(line.len())

@@ -11,12 +11,13 @@ use bollard::models::{
 use bollard::query_parameters::InspectContainerOptions;
 use launch_config::id::RunKey;
 use launch_config::secret::Secret;
+use launch_config::spec::CODE_MOUNT;
 
 use super::failure::{absent_is_none, answered};
 use super::image::is_init;
 use super::options::{ContainerOptions, reach_local_server};
 use super::server::{Host, SERVER, is_local_server, server_as_seen};
-use crate::run::{CodeMount, RunEnd, RunRequest, Workload, run_name};
+use crate::run::{CodeMount, CodeSource, RunEnd, RunRequest, Workload, run_name};
 
 /// The label with the job's id.
 pub const JOB_LABEL: &str = "launch.job";
@@ -134,14 +135,17 @@ fn reach(options: &mut ContainerOptions, env: &mut BTreeMap<String, Secret>, hos
 
 fn mount_code(options: &mut ContainerOptions, code: Option<&CodeMount>) -> Result<(), String> {
     let Some(code) = code else { return Ok(()) };
-    let source = code.source.to_str().filter(|path| !path.contains(':'));
+    let CodeSource::Directory(directory) = &code.source else {
+        return Err("a container gets its code from a directory of this machine".to_owned());
+    };
+    let source = directory.to_str().filter(|path| !path.contains(':'));
     let source = source.ok_or_else(|| {
-        let path = code.source.display();
+        let path = directory.display();
         format!("`{path}` cannot be mounted: its path holds a colon, or is no text")
     })?;
     let binds = options.host.binds.get_or_insert_default();
-    binds.push(format!("{source}:{}", code.target));
-    options.body.working_dir = Some(code.workdir.clone());
+    binds.push(format!("{source}:{CODE_MOUNT}"));
+    options.body.working_dir = Some(code.working_dir.path());
     Ok(())
 }
 
@@ -340,7 +344,8 @@ mod tests {
 
     #[test]
     fn code_is_mounted_and_its_directory_counts() {
-        let code = CodeMount::new("/srv/code", "/mnt/wandb").with_workdir("/mnt/wandb/sub");
+        let directory = |path: &str| CodeMount::new(CodeSource::Directory(path.into()));
+        let code = directory("/srv/code").with_working_dir("sub".parse().unwrap());
         let request = request()
             .with_code(code)
             .with_resource_args(json!({"workdir": "/mine"}));
@@ -350,7 +355,7 @@ mod tests {
             body.host_config.unwrap().binds.unwrap(),
             ["/srv/code:/mnt/wandb"]
         );
-        let odd = request.with_code(CodeMount::new("/a:b", "/c"));
+        let odd = request.with_code(directory("/a:b"));
         assert!(
             Container::of(&odd, Host::Linux)
                 .unwrap_err()

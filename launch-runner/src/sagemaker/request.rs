@@ -247,15 +247,30 @@ pub(super) fn add_tags<'a>(
     Ok(())
 }
 
-/// The name of the training job in what [`training_job`] made.
-pub(super) fn name_of(job: &Map<String, Value>) -> Result<String, String> {
+/// The name of the training job in what [`training_job`] made. A run id that is no such name
+/// is replaced by the name of the run; what the queue gives is not.
+pub(super) fn named(job: &mut Map<String, Value>, request: &RunRequest) -> Result<String, String> {
+    let given = SagemakerArgs::of(&request.resource_args).request;
+    let given = ["TrainingJobName", "training_job_name"]
+        .iter()
+        .any(|key| given.get(*key).is_some_and(is_filled));
+    let name = name_of(job);
+    if given || name.is_ok() {
+        return name;
+    }
+    let name = run_name(&request.key);
+    job.insert("TrainingJobName".to_owned(), json!(name));
+    Ok(name)
+}
+
+fn name_of(job: &Map<String, Value>) -> Result<String, String> {
     let name = job.get("TrainingJobName").and_then(Value::as_str);
     let name = name.ok_or("`TrainingJobName` is a text")?;
     let fine = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if !fine || name.is_empty() || name.len() > 63 || name.starts_with('-') || name.ends_with('-') {
         return Err(format!(
-            "`{name}` is no name of a training job: at most 63 letters, digits and dashes \
-             between them; set `TrainingJobName` or another run id"
+            "`TrainingJobName` is `{name}`, which is none: at most 63 letters and digits, and \
+             dashes between them"
         ));
     }
     Ok(name.to_owned())
@@ -368,5 +383,11 @@ mod tests {
         for bad in ["", "a_b", "-a", "a-", &"x".repeat(64), "a/b"] {
             assert!(name(bad).is_err(), "{bad}");
         }
+        let odd = request(&least()).with_env("WANDB_RUN_ID", "UnV=");
+        let mut job = made(&odd).unwrap().as_object().cloned().unwrap();
+        assert_eq!(named(&mut job, &odd), Ok("launch-job-0".to_owned()));
+        let given = request(&with("TrainingJobName", json!("a_b")));
+        let mut job = made(&given).unwrap().as_object().cloned().unwrap();
+        assert!(named(&mut job, &given).unwrap_err().contains("`a_b`"));
     }
 }

@@ -74,8 +74,13 @@ impl VertexRun {
         fault.about(NAME, action, &self.handle.key)
     }
 
-    async fn remove(&self, name: &str) -> Result<(), Fault> {
-        match patiently(|| self.parts.api.delete(name)).await {
+    /// Removes an ended job; one that should not be is ended first.
+    async fn remove(&self, job: &Value) -> Result<(), Fault> {
+        if !state::look(job).is_ended() {
+            end_duplicate(&self.parts, job).await;
+            return Ok(());
+        }
+        match patiently(|| self.parts.api.delete(name_of(job))).await {
             Err(Fault::Absent) => Ok(()),
             other => other,
         }
@@ -142,17 +147,20 @@ impl Run for VertexRun {
     async fn clean_up(&self) -> Result<(), Error> {
         let failed = |fault| self.failed("clean up", fault);
         let jobs = self.jobs().await.map_err(failed)?;
-        if jobs.iter().any(|job| !state::look(job).is_ended()) {
+        if jobs.first().is_some_and(|job| !state::look(job).is_ended()) {
             return Err(failed(Fault::Refused("it has not ended".to_owned())));
         }
-        for job in &jobs {
-            self.remove(name_of(job)).await.map_err(failed)?;
-        }
         let gone = async {
-            while !self.jobs().await?.is_empty() {
+            loop {
+                let jobs = self.jobs().await?;
+                if jobs.is_empty() {
+                    return Ok(());
+                }
+                for job in &jobs {
+                    self.remove(job).await?;
+                }
                 tokio::time::sleep(self.parts.pace.soon).await;
             }
-            Ok(())
         };
         let late = Err(Fault::Away("the job is still being removed".into()));
         tokio::time::timeout(REMOVAL, gone)

@@ -4,6 +4,7 @@
     feature = "conformance",
     any(
         feature = "docker",
+        feature = "kubernetes",
         feature = "sagemaker",
         feature = "vertex",
         all(feature = "process", unix)
@@ -73,6 +74,8 @@ mod crash;
 mod docker;
 #[cfg(all(feature = "docker", unix))]
 mod docker_wire;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(all(feature = "process", unix))]
 mod process;
 #[cfg(feature = "sagemaker")]

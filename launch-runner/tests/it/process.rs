@@ -200,3 +200,25 @@ async fn too_large_an_environment_is_refused() {
     let error = processes.open().await.submit(request).await.unwrap_err();
     assert!(error.to_string().contains("128 KiB"), "{error}");
 }
+
+#[tokio::test]
+async fn limits_are_set_and_those_that_cannot_be_end_the_run() {
+    let processes = Processes::new();
+    let limited = |limits: serde_json::Value| {
+        let script = "ulimit -n; head -c 2000000 /dev/zero >big";
+        processes
+            .script(fresh_key(), script)
+            .with_resource_args(serde_json::json!({ "ulimit": limits }))
+    };
+    let runner = processes.open().await;
+    let limits = serde_json::json!(["nofile=50", "fsize=1048576"]);
+    let run = runner.submit(limited(limits)).await.unwrap();
+    let seen = watch(&*run, 0).await;
+    assert!(!seen.end.reason.is_success(), "{:?}", seen.end);
+    assert!(seen.text().starts_with("50"), "{}", seen.text());
+    let error = runner
+        .submit(limited(serde_json::json!("nofile=x")))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("nofile"), "{error}");
+}

@@ -1,5 +1,5 @@
 //! The SageMaker runner: its states against a stand-in, what it sends against Moto
-//! (`LAUNCH_TEST_MOTO`, the server's URL).
+//! (`LAUNCH_TEST_AWS_ENDPOINT`, the server's URL).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -228,8 +228,8 @@ async fn wrong_credentials_are_known_at_once() {
 #[tokio::test]
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn moto_takes_what_is_sent() {
-    let Ok(url) = std::env::var("LAUNCH_TEST_MOTO") else {
-        let why = "LAUNCH_TEST_MOTO is not set: no Moto to test with";
+    let Ok(url) = std::env::var("LAUNCH_TEST_AWS_ENDPOINT") else {
+        let why = "LAUNCH_TEST_AWS_ENDPOINT is not set: no Moto to test with";
         assert!(
             !std::env::var("CI").is_ok_and(|value| value == "true"),
             "{why}"

@@ -19,6 +19,10 @@ fn columns() -> Vec<Column> {
     if let Some(harness) = crate::docker::Containers::new() {
         columns.push(("docker", Arc::new(harness)));
     }
+    #[cfg(feature = "kubernetes")]
+    if let Some(harness) = crate::kubernetes::Jobs::new() {
+        columns.push(("kubernetes", Arc::new(harness)));
+    }
     #[cfg(feature = "sagemaker")]
     if let Some(harness) = crate::sagemaker::TrainingJobs::new() {
         columns.push(("sagemaker", Arc::new(harness)));

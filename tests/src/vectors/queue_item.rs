@@ -9,7 +9,7 @@ use launch_config::spec::{Resource, RunSpec, sweep_starts_runs};
 use launch_runner::config::env::job_environment;
 use launch_runner::config::id::RunKey;
 use launch_runner::config::image::ImageRef;
-use launch_runner::run::{CodeMount, RunRequest, Workload};
+use launch_runner::run::{CodeMount, CodeSource, RunRequest, Workload};
 use serde_json::{Value, json};
 
 use super::env::context;
@@ -75,8 +75,9 @@ impl QueueItem {
             request = request.with_env(name, value.expose());
         }
         if matches!(self.project.next, Next::BaseImage { .. }) {
-            let code = CodeMount::new(CODE.0, "/mnt/wandb");
-            request = request.with_code(code.with_workdir(self.spec.overrides.working_dir.path()));
+            let code = CodeMount::new(CodeSource::Directory(CODE.0.into()));
+            let directory = self.spec.overrides.working_dir.clone();
+            request = request.with_code(code.with_working_dir(directory));
         }
         Ok(request)
     }

@@ -1,0 +1,5 @@
+//! Context stores: the suite against emulators, and a store of our own that refuses.
+
+mod emulators;
+mod fake;
+mod refusals;
