@@ -45,6 +45,10 @@ pub(crate) struct App {
     kaniko: crate::kaniko::Kaniko,
     #[cfg(feature = "kubernetes")]
     kubernetes: launch_runner::kubernetes::KubernetesRunner,
+    #[cfg(feature = "aws")]
+    sagemaker: crate::clouds::Sagemaker,
+    #[cfg(feature = "gcp")]
+    vertex: crate::clouds::Vertex,
 }
 
 #[cfg(feature = "docker")]
@@ -60,7 +64,9 @@ struct Docker {
     feature = "postgres",
     feature = "process",
     feature = "docker",
-    feature = "kubernetes"
+    feature = "kubernetes",
+    feature = "aws",
+    feature = "gcp"
 )))]
 pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
     Failure::usage(format!(
@@ -98,6 +104,10 @@ impl App {
             process: launch_runner::process::ProcessRunner::open(state.runs())?,
             #[cfg(feature = "kubernetes")]
             kubernetes: crate::kubernetes::runner(&settings)?,
+            #[cfg(feature = "aws")]
+            sagemaker: crate::clouds::sagemaker(&settings),
+            #[cfg(feature = "gcp")]
+            vertex: crate::clouds::vertex(&settings),
             settings,
         })
     }
@@ -109,7 +119,13 @@ impl App {
 
     /// The runner of a resource, or what it would take to have one.
     #[cfg_attr(
-        not(any(feature = "process", feature = "docker", feature = "kubernetes")),
+        not(any(
+            feature = "process",
+            feature = "docker",
+            feature = "kubernetes",
+            feature = "aws",
+            feature = "gcp"
+        )),
         expect(clippy::unused_self, reason = "with no runner there is nothing to ask")
     )]
     pub(crate) fn runner(&self, resource: Resource) -> Result<&dyn Runner, Failure> {
@@ -126,10 +142,20 @@ impl App {
             Resource::Kubernetes => Ok(&self.kubernetes),
             #[cfg(not(feature = "kubernetes"))]
             Resource::Kubernetes => Err(feature_off("`kubernetes`", "kubernetes")),
+            #[cfg(feature = "aws")]
+            Resource::Sagemaker => Ok(&self.sagemaker),
+            #[cfg(not(feature = "aws"))]
+            Resource::Sagemaker => Err(feature_off("`sagemaker`", "aws")),
+            #[cfg(feature = "gcp")]
+            Resource::Vertex => Ok(&self.vertex),
+            #[cfg(not(feature = "gcp"))]
+            Resource::Vertex => Err(feature_off("`vertex`", "gcp")),
             other => Err(Failure::usage(format!(
                 "resource `{other}` is not supported by this version"
             ))
-            .with_hint("`local-process`, `local-container` and `kubernetes` are")),
+            .with_hint(
+                "`local-process`, `local-container`, `kubernetes`, `sagemaker` and `vertex` are",
+            )),
         }
     }
 
@@ -139,6 +165,8 @@ impl App {
             "process" => self.runner(Resource::LocalProcess),
             "docker" => self.runner(Resource::LocalContainer),
             "kubernetes" => self.runner(Resource::Kubernetes),
+            "sagemaker" => self.runner(Resource::Sagemaker),
+            "vertex" => self.runner(Resource::Vertex),
             other => Err(Failure::usage(format!(
                 "there is no runner `{other}` in this version"
             ))),

@@ -10,6 +10,8 @@ mod backend;
 mod choose;
 mod cli;
 mod clock;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod clouds;
 mod commands;
 mod console;
 mod contexts;

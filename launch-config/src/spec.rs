@@ -100,6 +100,12 @@ pub struct RunSpec {
     source: Option<Source>,
 }
 
+/// Whether a sweep in this state, in W&B's words, still starts runs. A job of any other sweep
+/// is not run.
+pub fn sweep_starts_runs(state: &str) -> bool {
+    matches!(state, "RUNNING" | "PAUSED")
+}
+
 const TOP: &[&str] = &[
     "entity",
     "project",
@@ -159,7 +165,9 @@ impl RunSpec {
             _ => None,
         };
         let own = self.resource_args.get(resource.as_str());
-        own.or(alias).filter(|block| !block.is_null())
+        let filled = |block: &&Value| block.as_object().is_none_or(|map| !map.is_empty());
+        let block = own.filter(filled).or(alias).or(own);
+        block.filter(|block| !block.is_null())
     }
 
     /// Whether it is a sweep scheduler, which counts against a limit of its own: W&B's

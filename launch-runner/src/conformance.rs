@@ -44,18 +44,21 @@ mod output;
 mod watching;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use launch_config::id::RunKey;
 
 pub use self::cancelling::{
     a_later_watcher_sees_the_cancel, cancelling_an_ended_run_changes_nothing,
     cancelling_before_the_start, cancelling_ends_a_silent_run, cancelling_ends_a_stopped_run,
     cancelling_forces_after_the_grace, cancelling_lets_the_program_tidy_up,
+    cancelling_right_after_the_submit,
 };
 pub use self::ending::{
     a_missing_program_is_not_a_success, background_children_do_not_keep_a_run, exit_codes_are_told,
-    the_end_is_known_although_nobody_watched,
+    the_backend_may_be_away, the_end_is_known_although_nobody_watched,
 };
 pub use self::identity::{
     a_dropped_submit_is_finished_by_the_next, a_foreign_handle_is_refused,
@@ -95,35 +98,78 @@ pub trait Harness: Debug + Send + Sync {
     /// Leaves what a submit leaves that dies right before the program starts, and the
     /// handle of it. `None` if the backend starts in the same step that creates.
     async fn abandon(&self, request: RunRequest) -> Option<RunHandle>;
+
+    /// Why a case of this name cannot be put to the backend, if it cannot: it lacks the
+    /// concept. What a runner merely does badly is no reason.
+    fn not_applicable(&self, _case: &str) -> Option<&'static str> {
+        None
+    }
+
+    /// How many bytes of output are a lot: 100 MiB, unless the backend keeps less.
+    fn large_output(&self) -> usize {
+        100 << 20
+    }
+
+    /// Makes the backend silent for `time` to runners that were opened here, and returns at
+    /// once. `false` if it cannot be.
+    async fn go_away(&self, _time: Duration) -> bool {
+        false
+    }
 }
 
-/// Everything, one after the other.
+/// One case of the suite: its name, and what it does with a runner.
+pub type Case = (
+    &'static str,
+    for<'a> fn(&'a dyn Harness) -> BoxFuture<'a, ()>,
+);
+
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        /// Every case, in order.
+        pub const CASES: &[Case] = &[
+            $((stringify!($name), |harness| Box::pin($name(harness)))),*
+        ];
+    };
+}
+
+cases![
+    exit_codes_are_told,
+    a_missing_program_is_not_a_success,
+    the_end_is_known_although_nobody_watched,
+    background_children_do_not_keep_a_run,
+    one_key_is_one_run,
+    submitting_at_once_is_one_run,
+    a_run_outlives_its_client,
+    a_foreign_handle_is_refused,
+    cleaning_up_leaves_nothing,
+    owned_runs_are_listed,
+    a_dropped_submit_is_finished_by_the_next,
+    cancelling_lets_the_program_tidy_up,
+    cancelling_forces_after_the_grace,
+    cancelling_ends_a_silent_run,
+    cancelling_ends_a_stopped_run,
+    cancelling_before_the_start,
+    cancelling_right_after_the_submit,
+    cancelling_an_ended_run_changes_nothing,
+    a_later_watcher_sees_the_cancel,
+    large_output_is_complete,
+    odd_bytes_survive,
+    every_watcher_gets_everything,
+    watching_from_an_offset,
+    logs_are_slices,
+    the_environment_arrives,
+    the_backend_may_be_away,
+];
+
+/// Everything that can be put to the backend, one after the other.
 ///
 /// # Panics
 /// If the runner does not do what every runner must.
 pub async fn all(harness: &dyn Harness) {
-    exit_codes_are_told(harness).await;
-    a_missing_program_is_not_a_success(harness).await;
-    the_end_is_known_although_nobody_watched(harness).await;
-    background_children_do_not_keep_a_run(harness).await;
-    one_key_is_one_run(harness).await;
-    submitting_at_once_is_one_run(harness).await;
-    a_run_outlives_its_client(harness).await;
-    a_foreign_handle_is_refused(harness).await;
-    cleaning_up_leaves_nothing(harness).await;
-    owned_runs_are_listed(harness).await;
-    a_dropped_submit_is_finished_by_the_next(harness).await;
-    cancelling_lets_the_program_tidy_up(harness).await;
-    cancelling_forces_after_the_grace(harness).await;
-    cancelling_ends_a_silent_run(harness).await;
-    cancelling_ends_a_stopped_run(harness).await;
-    cancelling_before_the_start(harness).await;
-    cancelling_an_ended_run_changes_nothing(harness).await;
-    a_later_watcher_sees_the_cancel(harness).await;
-    large_output_is_complete(harness).await;
-    odd_bytes_survive(harness).await;
-    every_watcher_gets_everything(harness).await;
-    watching_from_an_offset(harness).await;
-    logs_are_slices(harness).await;
-    the_environment_arrives(harness).await;
+    for (name, case) in CASES {
+        match harness.not_applicable(name) {
+            Some(why) => tracing::info!(case = name, why, "not applicable"),
+            None => case(harness).await,
+        }
+    }
 }

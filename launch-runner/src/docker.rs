@@ -3,14 +3,17 @@
 //! A run is one container, named after its key and labelled with job, attempt and owner.
 //! The engine keeps it when we die, and after its end, until [`Run::clean_up`].
 //!
-//! What a queue may ask for in `resource_args` is a list of `docker run` options that
-//! limit resources; what reaches out of the container (`volume`, `network`) has to pass the
-//! agent's policy, which refuses it by default. Variables travel through the API, never on
+//! What a queue may ask for in `resource_args` are options of `docker run`, with the meaning
+//! they have there; those that reach out of the container (`volume`, `network`) have to pass
+//! the agent's policy, which refuses them by default. Variables travel through the API, never on
 //! a command line; whoever may talk to the engine can read them there.
 //!
 //! Decisions:
 //! - The container gets an init (as `docker run --init`), unless the image or the command
 //!   starts one of its own: otherwise most programs would not hear SIGTERM as process 1.
+//! - A queue may name the container. Then one run at a time can have it; the others are
+//!   refused as long as it is there.
+//! - A W&B server at `localhost` is reached through the network of the host.
 //! - Its log is kept by the engine's `json-file` driver, without rotation, so that all
 //!   output is there for whoever asks. Docker ends a last line that has no newline with
 //!   one, and replaces bytes that are not UTF-8.
@@ -26,6 +29,7 @@ mod marker;
 mod options;
 mod output;
 mod run;
+mod server;
 mod start;
 mod value;
 mod watch;
@@ -40,18 +44,35 @@ use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 use launch_config::id::RunKey;
 
+use self::container::Container;
 pub use self::container::{ATTEMPT_LABEL, JOB_LABEL, OWNER_LABEL};
 use self::failure::{answered, backend, unavailable};
 use self::run::DockerRun;
+pub use self::server::Host;
 #[cfg(doc)]
 use crate::run::Run as _;
-use crate::run::{Run, RunHandle, RunRequest, run_name};
+use crate::run::{Run, RunHandle, RunRequest};
 use crate::{Error, Runner};
 
 /// What handles of this runner say.
 const NAME: &str = "docker";
 /// How long [`Runner::check`] waits for the engine.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The container the engine is asked for, as `{"name", "platform", "body"}`: the body is that
+/// of `POST /containers/create`, but for the labels that name the run and its owner, and for
+/// the init, which depends on the image.
+///
+/// # Errors
+/// What the request asks for that a container cannot have.
+pub fn container(request: &RunRequest, host: Host) -> Result<serde_json::Value, String> {
+    let Container {
+        name,
+        platform,
+        body,
+    } = Container::of(request, host)?;
+    Ok(serde_json::json!({"name": name, "platform": platform, "body": body}))
+}
 
 /// Runs jobs as containers.
 ///
@@ -90,8 +111,8 @@ impl DockerRunner {
         }
     }
 
-    fn run(&self, key: RunKey) -> DockerRun {
-        let name = run_name(&key);
+    /// The run with this container; its name is the run's, or given by the queue.
+    fn run(&self, key: RunKey, name: String) -> DockerRun {
         DockerRun {
             docker: self.docker.clone(),
             owner: self.owner.clone(),
@@ -141,7 +162,13 @@ impl Runner for DockerRunner {
     }
 
     async fn submit(&self, request: RunRequest) -> Result<Box<dyn Run>, Error> {
-        let run = self.run(request.key.clone());
+        let refused = |why| Error::Refused {
+            runner: NAME,
+            key: request.key.clone(),
+            why,
+        };
+        let container = Container::of(&request, Host::here()).map_err(refused)?;
+        let run = self.run(request.key.clone(), container.name);
         // It holds the whole conversation with the engine.
         Box::pin(start::submit(&run, request)).await?;
         Ok(Box::new(run))
@@ -155,7 +182,7 @@ impl Runner for DockerRunner {
                 runner: handle.runner.clone(),
             });
         }
-        let run = self.run(key);
+        let run = self.run(key, handle.id.clone());
         let key = &run.handle.key;
         let found = run
             .find()

@@ -59,6 +59,8 @@
 //! | `process` | yes | `process`: local processes, on Unix |
 //! | `docker` | yes | `docker`: containers of a Docker Engine |
 //! | `kubernetes` | no | `kubernetes`: Jobs and custom resources of a cluster |
+//! | `sagemaker` | no | `sagemaker`: training jobs of Amazon SageMaker |
+//! | `vertex` | no | `vertex`: custom jobs of Google's Vertex AI |
 //! | `conformance` | no | `conformance`: the tests every runner passes |
 //!
 //! # A runner of your own
@@ -79,9 +81,17 @@ pub mod docker;
 pub mod error;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+#[cfg(any(feature = "sagemaker", feature = "vertex"))]
+mod managed;
+#[cfg(any(feature = "docker", feature = "sagemaker"))]
+mod names;
 #[cfg(all(feature = "process", unix))]
 pub mod process;
 pub mod run;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
+#[cfg(feature = "vertex")]
+pub mod vertex;
 
 use std::fmt::{Debug, Display};
 

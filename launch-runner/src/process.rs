@@ -9,12 +9,16 @@
 //! get is the agent's environment: only [`INHERITED`] passes, and what the request gives.
 //! Besides these it finds `LAUNCH_RUN_DIR`, by which its processes are recognised.
 //!
+//! `resource_args.local-process` may hold `ulimit`, as for a container: limits of the program
+//! and of what it starts, each process by itself.
+//!
 //! Limits: processes that leave their group *and* change their environment are not found
 //! when the run is killed; a log is as long as the program makes it; a restart of the
 //! machine ends the run, which is then reported lost. Off Linux, a supervisor is known
 //! by its process id alone.
 
 mod directory;
+mod limit;
 mod program;
 mod run;
 mod signals;

@@ -60,6 +60,8 @@ pub struct RunRequest {
     pub services: Vec<Service>,
     /// Logins for registries other than the image's own.
     pub logins: Vec<RegistryLogin>,
+    /// Whether an image that is there by its tag is looked up again.
+    pub refresh: bool,
 }
 
 /// A login for a registry or a part of one.
@@ -129,6 +131,8 @@ impl CodeMount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeSource {
+    /// A directory of this machine, for backends that share it.
+    Directory(PathBuf),
     /// A W&B artifact, by its qualified name.
     Artifact(String),
     /// A commit of a git repository.
@@ -162,6 +166,7 @@ impl RunRequest {
             code: None,
             services: Vec::new(),
             logins: Vec::new(),
+            refresh: false,
         }
     }
 
@@ -218,6 +223,13 @@ impl RunRequest {
     #[must_use]
     pub fn with_login(mut self, login: RegistryLogin) -> Self {
         self.logins.push(login);
+        self
+    }
+
+    /// Says whether an image that is there by its tag is looked up again: tags move.
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: bool) -> Self {
+        self.refresh = refresh;
         self
     }
 

@@ -5,6 +5,7 @@
 mod architecture;
 mod builds;
 mod cli;
+mod clouds;
 mod config;
 mod containers;
 mod contexts;

@@ -131,6 +131,7 @@ async fn plan_code(
     }
     let choice = choose::for_code(task.app, spec, &plan).await;
     check_early(task, &choice).await?;
+    check_reachable(task, &choice)?;
     if choice.resource == Resource::LocalProcess {
         if let Some(requirements) = &plan.requirements {
             let file = requirements.file.display();
@@ -191,6 +192,20 @@ async fn plan_mounted(
         choice,
     };
     Ok((planned, result))
+}
+
+/// Managed services pull images; one that stays with our engine is out of their reach.
+fn check_reachable(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
+    let pulls = matches!(choice.resource, Resource::Sagemaker | Resource::Vertex);
+    if !pulls || task.app.settings.config.destination().is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` pulls its images, and the agent has no registry to push this job's to",
+        choice.resource
+    );
+    Err(Stop::new(Reason::Refused, Stage::Plan, message)
+        .with_hint(Some("set `builder.destination` in the agent file")))
 }
 
 /// A process runs in a working copy of its own, made from the packed context.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use launch_config::agent::BuilderKind;
 use launch_config::env::{RunContext, job_environment};
 use launch_config::macros::Macros;
 use launch_config::outcome::{Outcome, Reason, Stage};
@@ -124,9 +125,12 @@ fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<R
     let args = macros.fill(&spec.args_for(resource));
     judge(task, resource, &args)?;
     let args = with_mount(args, ready.mount());
+    // An image that nobody built here may have moved since the engine last saw its tag.
+    let refresh = ready.choice().builder == BuilderKind::Noop;
     let (workload, command) = ready.into_workload();
     let mut request = RunRequest::new(job.run_key(), workload)
         .with_command(command)
+        .with_refresh(refresh)
         .with_overriding_command(!spec.overrides.entry_point.is_empty())
         .with_args(spec.overrides.args.iter().cloned())
         .with_resource_args(args)

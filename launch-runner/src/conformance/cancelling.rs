@@ -139,6 +139,21 @@ pub async fn cancelling_before_the_start(harness: &dyn Harness) {
         .expect_err("nothing is left");
 }
 
+/// A run that is cancelled before anybody knows whether it has started ends as cancelled.
+///
+/// # Panics
+/// If it does not.
+pub async fn cancelling_right_after_the_submit(harness: &dyn Harness) {
+    let key = fresh_key();
+    let run = submit(harness, &key, "exec sleep 600").await;
+    cancel(&*run, Duration::from_secs(1), Duration::from_secs(30)).await;
+    let again = submit(harness, &key, "exec sleep 600").await;
+    watch(&*again, 0).await.assert_reason(Reason::Cancelled);
+    run.clean_up()
+        .await
+        .expect("an ended run can be cleaned up");
+}
+
 /// Cancelling a run that ended by itself is `Ok`, and it keeps its end.
 ///
 /// # Panics

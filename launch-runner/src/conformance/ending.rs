@@ -6,7 +6,7 @@ use launch_config::outcome::Reason;
 use tokio::time::Instant;
 
 use super::Harness;
-use super::watching::{fresh_key, run_script, submit, watch};
+use super::watching::{fresh_key, run_script, submit, wait_for_output, watch};
 use crate::Error;
 
 /// Codes arrive as the program left them; signals as 128 + n, and by name.
@@ -14,7 +14,7 @@ use crate::Error;
 /// # Panics
 /// If the runner tells another code.
 pub async fn exit_codes_are_told(harness: &dyn Harness) {
-    for code in [0, 1, 3, 255] {
+    for code in [0, 1, 3, 137, 143, 255] {
         let seen = run_script(harness, &format!("echo out; exit {code}")).await;
         seen.assert_reason(Reason::of_exit_code(code));
         assert_eq!(seen.text(), "out");
@@ -91,4 +91,33 @@ pub async fn background_children_do_not_keep_a_run(harness: &dyn Harness) {
         "it took {:?}",
         before.elapsed()
     );
+}
+
+/// A backend that does not answer for some seconds, in which the run ends: the watcher gets
+/// all output and the true end, as does one that comes meanwhile.
+///
+/// # Panics
+/// If it does not.
+pub async fn the_backend_may_be_away(harness: &dyn Harness) {
+    const AWAY: Duration = Duration::from_secs(5);
+    let script = "echo before; sleep 3; echo after; exit 6";
+    let run = submit(harness, &fresh_key(), script).await;
+    let runner = harness.open().await;
+    let late = runner.attach(run.handle()).await.expect("the run is known");
+    wait_for_output(&*run).await;
+    let before = Instant::now();
+    assert!(harness.go_away(AWAY).await, "the backend stayed");
+    let (one, two) = futures_util::future::join(watch(&*run, 0), watch(&*late, 0)).await;
+    assert!(
+        before.elapsed() >= AWAY,
+        "the end was known after {:?}, while nobody answered",
+        before.elapsed()
+    );
+    for seen in [one, two] {
+        seen.assert_reason(Reason::Failed { code: 6 });
+        assert_eq!(seen.text(), "before\nafter");
+    }
+    run.clean_up()
+        .await
+        .expect("an ended run can be cleaned up");
 }

@@ -6,17 +6,17 @@ use launch_config::outcome::Reason;
 use super::watching::{fresh_key, run_script, submit, wait_for_output, watch};
 use super::{Fidelity, Harness};
 
-/// 20 MiB arrive whole, in order and once.
+/// A lot of output ([`Harness::large_output`]) arrives whole, in order and once.
 ///
 /// # Panics
 /// If a byte is missing, twice, or out of place.
 pub async fn large_output_is_complete(harness: &dyn Harness) {
-    const SIZE: usize = 20 * 1024 * 1024;
-    let line = format!("{}\n", "0123456789abcdef".repeat(4).split_at(63).0);
-    let script = format!("yes {} | head -c {SIZE}; exit 9", line.trim_end());
+    let size = harness.large_output();
+    let line = format!("{}\n", "0123456789abcdef".repeat(256).split_at(4095).0);
+    let script = format!("yes {} | head -c {size}; exit 9", line.trim_end());
     let seen = run_script(harness, &script).await;
     seen.assert_reason(Reason::Failed { code: 9 });
-    assert_eq!(seen.output.len(), SIZE, "bytes of output");
+    assert_eq!(seen.output.len(), size, "bytes of output");
     let wrong = seen
         .output
         .chunks(line.len())
@@ -118,7 +118,10 @@ pub async fn logs_are_slices(harness: &dyn Harness) {
 pub async fn the_environment_arrives(harness: &dyn Harness) {
     let value = "it's \"$HOME\" `id`; * \\ = é";
     let request = harness
-        .script(fresh_key(), r#"printf '%s\n' "$PLANTED" "${EMPTY-unset}""#)
+        .script(
+            fresh_key(),
+            r#"printf '%s\n[%s]\n' "$PLANTED" "${EMPTY-unset}""#,
+        )
         .with_env("PLANTED", value)
         .with_env("EMPTY", "");
     let shown = format!("{request:?}");
@@ -132,7 +135,7 @@ pub async fn the_environment_arrives(harness: &dyn Harness) {
     let seen = watch(&*run, 0).await;
     assert_eq!(
         String::from_utf8_lossy(&seen.output),
-        format!("{value}\n\n")
+        format!("{value}\n[]\n")
     );
     assert!(!format!("{run:?}").contains("$HOME"), "{run:?}");
     run.clean_up()

@@ -6,16 +6,18 @@ use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum,
-    HostConfigLogConfig,
+    EndpointSettings, HostConfigLogConfig, NetworkingConfig,
 };
 use bollard::query_parameters::InspectContainerOptions;
 use launch_config::id::RunKey;
 use launch_config::secret::Secret;
+use launch_config::spec::CODE_MOUNT;
 
 use super::failure::{absent_is_none, answered};
 use super::image::is_init;
-use super::options::ContainerOptions;
-use crate::run::{RunEnd, RunRequest};
+use super::options::{ContainerOptions, reach_local_server};
+use super::server::{Host, SERVER, is_local_server, server_as_seen};
+use crate::run::{CodeMount, CodeSource, RunEnd, RunRequest, Workload, run_name};
 
 /// The label with the job's id.
 pub const JOB_LABEL: &str = "launch.job";
@@ -39,43 +41,118 @@ pub(super) fn key_of(labels: &HashMap<String, String>) -> Option<RunKey> {
     Some(RunKey::new(job, labels.get(ATTEMPT_LABEL)?.parse().ok()?))
 }
 
-/// The container for a request. Pure; `image_has_init` says what its own entry point is.
-pub(super) fn body(
-    request: &RunRequest,
-    image: &str,
-    options: ContainerOptions,
-    owner: &str,
-    image_has_init: bool,
-) -> ContainerCreateBody {
-    let ContainerOptions {
-        mut host,
-        env,
-        workdir,
-        ..
-    } = options;
-    let brings_init = if request.command.is_empty() {
-        image_has_init
-    } else {
-        is_init(&request.command)
-    };
-    // Process 1 ignores signals it has no handler for: without an init, most programs
-    // would not hear that they should end. A second init would only be in the way.
-    host.init = Some(!brings_init);
-    // The outcome must be there after the end, also for somebody who comes later.
-    host.auto_remove = Some(false);
-    host.log_config = Some(log_config());
-    let mut labels: HashMap<_, _> = request.labels.clone().into_iter().collect();
-    labels.extend(labels_of(&request.key, owner));
-    ContainerCreateBody {
-        image: Some(image.to_owned()),
-        entrypoint: non_empty(&request.command),
-        cmd: non_empty(&request.args),
-        env: Some(environment(&request.env, &env)),
-        working_dir: workdir,
-        labels: Some(labels),
-        host_config: Some(host),
-        ..ContainerCreateBody::default()
+/// A container as it is asked for.
+#[derive(Debug)]
+pub(super) struct Container {
+    /// Its name: the run's, unless the queue gives one.
+    pub(super) name: String,
+    pub(super) platform: Option<String>,
+    /// All of it that does not depend on its image.
+    pub(super) body: ContainerCreateBody,
+}
+
+impl Container {
+    /// The container for a request. Pure.
+    pub(super) fn of(request: &RunRequest, host: Host) -> Result<Self, String> {
+        let image = match &request.workload {
+            Workload::Image { image, .. } => image,
+            Workload::Tree(tree) => {
+                let tree = tree.display();
+                return Err(format!(
+                    "`{tree}` is a directory; a container needs an image"
+                ));
+            }
+        };
+        let mut options = ContainerOptions::of(&request.resource_args)?;
+        let mut env = request.env.clone();
+        reach(&mut options, &mut env, host);
+        mount_code(&mut options, request.code.as_ref())?;
+        let ContainerOptions {
+            body,
+            mut host,
+            endpoints,
+            env: given,
+            platform,
+            name,
+        } = options;
+        // The outcome must be there after the end, also for somebody who comes later.
+        host.auto_remove = Some(false);
+        host.log_config = Some(log_config());
+        env.extend(given);
+        let body = ContainerCreateBody {
+            image: Some(image.to_string()),
+            entrypoint: non_empty(&request.command),
+            cmd: non_empty(&request.args),
+            env: Some(environment(&env)),
+            labels: Some(request.labels.clone().into_iter().collect()),
+            networking_config: networking(endpoints),
+            host_config: Some(host),
+            ..body
+        };
+        let name = name.unwrap_or_else(|| run_name(&request.key));
+        Ok(Self {
+            name,
+            platform,
+            body,
+        })
     }
+
+    /// Adds what depends on its image, and whose it is.
+    pub(super) fn for_run(
+        mut self,
+        key: &RunKey,
+        owner: &str,
+        image_has_init: bool,
+    ) -> ContainerCreateBody {
+        let brings_init = match &self.body.entrypoint {
+            Some(command) => is_init(command),
+            None => image_has_init,
+        };
+        // Process 1 ignores signals it has no handler for: without an init, most programs
+        // would not hear that they should end. A second init would only be in the way.
+        let host = self.body.host_config.get_or_insert_default();
+        host.init = host.init.or(Some(!brings_init));
+        let labels = self.body.labels.get_or_insert_default();
+        labels.extend(labels_of(key, owner));
+        self.body
+    }
+}
+
+/// A server on this machine is not the container's `localhost`: it gets the network of its
+/// host, and where that is a virtual machine, the name under which it sees us.
+fn reach(options: &mut ContainerOptions, env: &mut BTreeMap<String, Secret>, host: Host) {
+    let Some(server) = env.get(SERVER).map(Secret::expose) else {
+        return;
+    };
+    let is_local = is_local_server(server);
+    if let Some(seen) = server_as_seen(server, host) {
+        env.insert(SERVER.to_owned(), Secret::new(seen));
+    }
+    if is_local {
+        reach_local_server(options, host == Host::Linux);
+    }
+}
+
+fn mount_code(options: &mut ContainerOptions, code: Option<&CodeMount>) -> Result<(), String> {
+    let Some(code) = code else { return Ok(()) };
+    let CodeSource::Directory(directory) = &code.source else {
+        return Err("a container gets its code from a directory of this machine".to_owned());
+    };
+    let source = directory.to_str().filter(|path| !path.contains(':'));
+    let source = source.ok_or_else(|| {
+        let path = directory.display();
+        format!("`{path}` cannot be mounted: its path holds a colon, or is no text")
+    })?;
+    let binds = options.host.binds.get_or_insert_default();
+    binds.push(format!("{source}:{CODE_MOUNT}"));
+    options.body.working_dir = Some(code.working_dir.path());
+    Ok(())
+}
+
+fn networking(endpoints: BTreeMap<String, EndpointSettings>) -> Option<NetworkingConfig> {
+    (!endpoints.is_empty()).then(|| NetworkingConfig {
+        endpoints_config: Some(endpoints.into_iter().collect()),
+    })
 }
 
 /// Logs that can be read back, whatever the engine's default is. `json-file` replaces
@@ -98,10 +175,9 @@ fn non_empty(words: &[String]) -> Option<Vec<String>> {
     (!words.is_empty()).then(|| words.to_vec())
 }
 
-/// The variables of the run; those of the queue's arguments win.
-fn environment(run: &BTreeMap<String, Secret>, queue: &BTreeMap<String, Secret>) -> Vec<String> {
-    let run = run.iter().filter(|(name, _)| !queue.contains_key(*name));
-    run.chain(queue)
+fn environment(variables: &BTreeMap<String, Secret>) -> Vec<String> {
+    variables
+        .iter()
         .map(|(name, value)| format!("{name}={}", value.expose()))
         .collect()
 }
@@ -179,8 +255,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::run::Workload;
-
     fn request() -> RunRequest {
         let image = Workload::Image {
             image: "train:1".parse().unwrap(),
@@ -190,8 +264,8 @@ mod tests {
     }
 
     fn body_of(request: &RunRequest, has_init: bool) -> ContainerCreateBody {
-        let options = ContainerOptions::of(&request.resource_args).unwrap();
-        body(request, "train:1", options, "agent-1", has_init)
+        let container = Container::of(request, Host::Linux).unwrap();
+        container.for_run(&request.key, "agent-1", has_init)
     }
 
     #[test]
@@ -238,6 +312,54 @@ mod tests {
         assert_eq!(
             init(&request().with_command(["/usr/bin/tini", "--"]), false),
             Some(false)
+        );
+    }
+
+    #[test]
+    fn a_given_init_is_not_overruled() {
+        let request = request().with_resource_args(json!({"init": false}));
+        assert_eq!(
+            body_of(&request, false).host_config.unwrap().init,
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_reached() {
+        let args = json!({"env": "WANDB_BASE_URL=http://mine", "network": "team"});
+        let request = request()
+            .with_env(SERVER, "http://localhost:8080")
+            .with_resource_args(args);
+        let body = body_of(&request, false);
+        let host = body.host_config.unwrap();
+        assert_eq!(host.network_mode.as_deref(), Some("host"));
+        assert_eq!(
+            host.extra_hosts.unwrap(),
+            ["host.docker.internal:host-gateway"]
+        );
+        assert_eq!(body.env.unwrap(), ["WANDB_BASE_URL=http://mine"]);
+        let mac = Container::of(&request, Host::Mac).unwrap().body;
+        assert_eq!(mac.host_config.unwrap().extra_hosts, None);
+    }
+
+    #[test]
+    fn code_is_mounted_and_its_directory_counts() {
+        let directory = |path: &str| CodeMount::new(CodeSource::Directory(path.into()));
+        let code = directory("/srv/code").with_working_dir("sub".parse().unwrap());
+        let request = request()
+            .with_code(code)
+            .with_resource_args(json!({"workdir": "/mine"}));
+        let body = body_of(&request, false);
+        assert_eq!(body.working_dir.as_deref(), Some("/mnt/wandb/sub"));
+        assert_eq!(
+            body.host_config.unwrap().binds.unwrap(),
+            ["/srv/code:/mnt/wandb"]
+        );
+        let odd = request.with_code(directory("/a:b"));
+        assert!(
+            Container::of(&odd, Host::Linux)
+                .unwrap_err()
+                .contains("colon")
         );
     }
 

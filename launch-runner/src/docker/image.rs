@@ -48,44 +48,53 @@ pub(super) fn is_init(command: &[String]) -> bool {
     name.is_some_and(|name| INITS.contains(&name))
 }
 
-/// Uses the engine's image, or pulls it. A tag that is there is used as it is: whoever
-/// wants to be sure pins the digest.
-pub(super) async fn ensure(
-    docker: &Docker,
-    image: &ImageRef,
-    pull: Option<&(String, Secret)>,
-    platform: Option<&str>,
-) -> Result<LocalImage, Error> {
+/// An image a run needs.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) image: &'a ImageRef,
+    pub(super) credentials: Option<&'a (String, Secret)>,
+    pub(super) platform: Option<&'a str>,
+    /// Whether a tag the engine has is looked up again.
+    pub(super) refresh: bool,
+}
+
+/// Uses the engine's image, or pulls it. A tag that is to be fresh is pulled first; if that
+/// fails, the one that is there is used, with a warning. A digest is what it is.
+pub(super) async fn ensure(docker: &Docker, wanted: &Wanted<'_>) -> Result<LocalImage, Error> {
     let failed = |error| Error::Image {
-        image: Box::new(image.clone()),
+        image: Box::new(wanted.image.clone()),
         source: plain(error),
     };
-    let name = image.to_string();
-    if let Some(found) =
-        absent_is_none(answered(docker.inspect_image(&name)).await).map_err(failed)?
-    {
-        return Ok(LocalImage(found));
+    let name = wanted.image.to_string();
+    let found = absent_is_none(answered(docker.inspect_image(&name)).await).map_err(failed)?;
+    let is_fresh = !wanted.refresh || wanted.image.digest().is_some();
+    if let Some(found) = found {
+        if is_fresh {
+            return Ok(LocalImage(found));
+        }
+        if let Err(error) = pull(docker, wanted).await {
+            let error = plain(error);
+            tracing::warn!(image = %name, %error, "cannot be pulled; the engine has one");
+            return Ok(LocalImage(found));
+        }
+    } else {
+        pull(docker, wanted).await.map_err(failed)?;
     }
-    self::pull(docker, image, pull, platform)
-        .await
-        .map_err(failed)?;
     answered(docker.inspect_image(&name))
         .await
         .map(LocalImage)
         .map_err(failed)
 }
 
-async fn pull(
-    docker: &Docker,
-    image: &ImageRef,
-    credentials: Option<&(String, Secret)>,
-    platform: Option<&str>,
-) -> Result<(), EngineError> {
+async fn pull(docker: &Docker, wanted: &Wanted<'_>) -> Result<(), EngineError> {
+    let Wanted {
+        image, credentials, ..
+    } = wanted;
     tracing::info!(%image, "pulling");
     let mut options = CreateImageOptionsBuilder::new()
         .from_image(&image.name())
         .tag(&image.reference());
-    if let Some(platform) = platform {
+    if let Some(platform) = wanted.platform {
         options = options.platform(platform);
     }
     let credentials = credentials.map(|(user, password)| DockerCredentials {

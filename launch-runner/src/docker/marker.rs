@@ -13,16 +13,19 @@ use bollard::errors::Error as EngineError;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
 
-use super::failure::{absent_is_none, answered, status};
+use launch_config::id::RunKey;
 
-fn name_of(run: &str) -> String {
-    format!("{run}.cancelled")
+use super::failure::{absent_is_none, answered, status};
+use crate::run::run_name;
+
+fn name_of(run: &RunKey) -> String {
+    format!("{}.cancelled", run_name(run))
 }
 
 /// Marks a run; repeating it changes nothing.
 pub(super) async fn set(
     docker: &Docker,
-    run: &str,
+    run: &RunKey,
     labels: HashMap<String, String>,
 ) -> Result<(), EngineError> {
     let request = VolumeCreateRequest {
@@ -34,13 +37,13 @@ pub(super) async fn set(
 }
 
 /// Whether a run is marked.
-pub(super) async fn is_set(docker: &Docker, run: &str) -> Result<bool, EngineError> {
+pub(super) async fn is_set(docker: &Docker, run: &RunKey) -> Result<bool, EngineError> {
     let name = name_of(run);
     absent_is_none(answered(docker.inspect_volume(&name)).await).map(|found| found.is_some())
 }
 
 /// Removes the mark.
-pub(super) async fn clear(docker: &Docker, run: &str) -> Result<(), EngineError> {
+pub(super) async fn clear(docker: &Docker, run: &RunKey) -> Result<(), EngineError> {
     let name = name_of(run);
     match answered(docker.remove_volume(&name, None::<RemoveVolumeOptions>)).await {
         Err(error) if status(&error) == Some(404) => Ok(()),

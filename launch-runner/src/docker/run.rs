@@ -52,7 +52,7 @@ impl DockerRun {
     }
 
     pub(super) async fn is_cancelled(&self) -> Result<bool, Error> {
-        let marked = marker::is_set(&self.docker, &self.handle.id).await;
+        let marked = marker::is_set(&self.docker, &self.handle.key).await;
         marked.map_err(|error| self.failed("find", error))
     }
 
@@ -80,7 +80,7 @@ impl DockerRun {
 
     /// The end of the run, given that of its container.
     pub(super) async fn end(&self, of_container: Option<RunEnd>) -> Result<RunEnd, EngineError> {
-        if marker::is_set(&self.docker, &self.handle.id).await? {
+        if marker::is_set(&self.docker, &self.handle.key).await? {
             return Ok(RunEnd::cancelled());
         }
         Ok(of_container.unwrap_or_else(|| {
@@ -90,7 +90,7 @@ impl DockerRun {
 
     async fn mark_cancelled(&self) -> Result<(), Error> {
         let labels = labels_of(&self.handle.key, &self.owner);
-        let marked = marker::set(&self.docker, &self.handle.id, labels).await;
+        let marked = marker::set(&self.docker, &self.handle.key, labels).await;
         marked.map_err(|error| self.failed("cancel", error))
     }
 
@@ -177,7 +177,7 @@ impl Run for DockerRun {
                 .map_err(|error| self.failed("cancel", error)),
             Some(Stand::Running { paused }) => self.stop(paused, grace).await,
             // It ended by itself between the two looks; nobody was told otherwise yet.
-            Some(Stand::Ended(_)) if !was_marked => marker::clear(&self.docker, &self.handle.id)
+            Some(Stand::Ended(_)) if !was_marked => marker::clear(&self.docker, &self.handle.key)
                 .await
                 .map_err(|error| self.failed("cancel", error)),
             None | Some(Stand::Ended(_)) => Ok(()),
@@ -198,7 +198,7 @@ impl Run for DockerRun {
         }
         self.remove_container().await.map_err(failed)?;
         // The mark goes last: without a container, it still tells the right end.
-        marker::clear(&self.docker, &self.handle.id)
+        marker::clear(&self.docker, &self.handle.key)
             .await
             .map_err(failed)
     }

@@ -7,10 +7,11 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, StartContainerOpt
 use launch_config::id::RunKey;
 use tokio::time::Instant;
 
-use super::container::{self, Stand, body, key_of};
+use super::container::{self, Container, Stand, key_of};
 use super::failure::{answered, backend, refusal, status};
-use super::options::ContainerOptions;
+use super::image::Wanted;
 use super::run::DockerRun;
+use super::server::Host;
 use super::{NAME, image};
 use crate::Error;
 use crate::run::{RunRequest, Workload};
@@ -79,7 +80,8 @@ fn check_ours(run: &DockerRun, found: &ContainerInspectResponse) -> Result<(), E
     Err(refused(
         run,
         format!(
-            "the engine has a container `{}` that is not of this run; remove or rename it",
+            "the engine has a container `{}` that is not of this run; wait for its end, remove or \
+             rename it",
             run.handle.id
         ),
     ))
@@ -113,30 +115,26 @@ async fn wait_for_maker(run: &DockerRun) -> Result<bool, Error> {
 
 /// Makes the container. `false`: another did.
 async fn create(run: &DockerRun, request: RunRequest) -> Result<bool, Error> {
-    let (image, pull) = match &request.workload {
-        Workload::Image { image, pull } => (image, pull.as_ref()),
-        Workload::Tree(tree) => {
-            let tree = tree.display();
-            return Err(refused(
-                run,
-                format!("`{tree}` is a directory; a container needs an image"),
-            ));
-        }
+    let container = Container::of(&request, Host::here()).map_err(|why| refused(run, why))?;
+    let platform = container.platform.clone();
+    let RunRequest {
+        workload, refresh, ..
+    } = request;
+    let Workload::Image { image, pull } = workload else {
+        return Ok(false);
     };
-    let options = ContainerOptions::of(&request.resource_args).map_err(|why| refused(run, why))?;
-    let platform = options.platform.clone();
-    let local = image::ensure(&run.docker, image, pull, platform.as_deref()).await?;
-    let body = body(
-        &request,
-        &image.to_string(),
-        options,
-        &run.owner,
-        local.has_init(),
-    );
+    let wanted = Wanted {
+        image: &image,
+        credentials: pull.as_ref(),
+        platform: platform.as_deref(),
+        refresh,
+    };
+    let local = image::ensure(&run.docker, &wanted).await?;
     let mut query = CreateContainerOptionsBuilder::new().name(&run.handle.id);
     if let Some(platform) = &platform {
         query = query.platform(platform);
     }
+    let body = container.for_run(&run.handle.key, &run.owner, local.has_init());
     match answered(run.docker.create_container(Some(query.build()), body)).await {
         Ok(made) => {
             for warning in made.warnings {

@@ -51,13 +51,42 @@ pub(super) fn bytes(text: &str) -> Result<i64, String> {
     scale(number, 1 << (10 * power)).ok_or_else(wrong)
 }
 
-/// CPUs in billionths.
+/// CPUs in billionths: a decimal number (`1.5`, `1e-3`) or a fraction (`1/2`).
 pub(super) fn nano_cpus(text: &str) -> Result<i64, String> {
-    let (_, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 9 {
-        return Err(format!("`{text}` has more than 9 digits after the point"));
+    let wrong = || format!("`{text}` is not a number of CPUs");
+    let (over, under) = rational(text).ok_or_else(wrong)?;
+    let over = over.checked_mul(1_000_000_000).ok_or_else(wrong)?;
+    if over % under != 0 {
+        return Err(format!("`{text}` is finer than a billionth of a CPU"));
     }
-    scale(text, 1_000_000_000).ok_or_else(|| format!("`{text}` is not a number of CPUs"))
+    i64::try_from(over / under).map_err(|_| wrong())
+}
+
+/// A number that is not negative, as numerator and denominator.
+fn rational(text: &str) -> Option<(i128, i128)> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((over, under)) = text.split_once('/') {
+        let (over, under) = (Some(over), Some(under));
+        let number = |text: Option<&str>| text.filter(|text| digits(text))?.parse::<i128>().ok();
+        return Some((number(over)?, number(under).filter(|under| *under > 0)?));
+    }
+    let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let joined = format!("{whole}{fraction}");
+    if !digits(&joined) || joined.len() > 20 || fraction.len() > 20 {
+        return None;
+    }
+    let exponent = exponent
+        .parse::<i32>()
+        .ok()?
+        .checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    let value: i128 = joined.parse().ok()?;
+    if exponent < 0 {
+        Some((value, power))
+    } else {
+        Some((value.checked_mul(power)?, 1))
+    }
 }
 
 /// A decimal number times `unit`, cut to a whole number; exact, unlike a float.
@@ -198,8 +227,22 @@ mod tests {
     fn cpus_are_exact() {
         assert_eq!(nano_cpus("0.1"), Ok(100_000_000));
         assert_eq!(nano_cpus("2"), Ok(2_000_000_000));
-        assert!(nano_cpus("0.0000000001").is_err());
-        assert!(nano_cpus("two").is_err());
+        assert_eq!(nano_cpus("1e-07"), Ok(100));
+        assert_eq!(nano_cpus("1.5e1"), Ok(15_000_000_000));
+        assert_eq!(nano_cpus("1/2"), Ok(500_000_000));
+        for text in [
+            "0.0000000001",
+            "two",
+            "",
+            "-1",
+            "1/0",
+            "1/3",
+            "1e400",
+            ".",
+            "1e",
+        ] {
+            assert!(nano_cpus(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use launch_config::secret::Secret;
-use serde_json::Value;
 
+use super::limit;
 use crate::run::{RunRequest, Workload};
 
 /// The variables of the agent's environment that a run inherits, besides `LC_*`.
@@ -63,6 +63,8 @@ pub(super) struct Plan {
     pub(super) tree: PathBuf,
     inherited: Vec<(OsString, OsString)>,
     given: BTreeMap<String, Secret>,
+    /// Commands of the shell that set its limits.
+    pub(super) limits: String,
 }
 
 impl Plan {
@@ -80,7 +82,7 @@ impl Plan {
             ..
         } = request;
         let tree = tree_of(workload)?;
-        refuse_resource_args(&resource_args)?;
+        let limits = limit::script(&resource_args)?;
         for (name, value) in &env {
             check_variable(name, value)?;
         }
@@ -101,6 +103,7 @@ impl Plan {
             tree,
             inherited,
             given: env,
+            limits,
         })
     }
 
@@ -128,19 +131,6 @@ fn tree_of(workload: Workload) -> Result<PathBuf, String> {
     } else {
         Err(format!("`{}` is no directory", tree.display()))
     }
-}
-
-fn refuse_resource_args(args: &Value) -> Result<(), String> {
-    let names = match args {
-        Value::Null => return Ok(()),
-        Value::Object(map) if map.is_empty() => return Ok(()),
-        Value::Object(map) => map.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>(),
-        other => vec![format!("`{other}`")],
-    };
-    let names = names.join(", ");
-    Err(format!(
-        "resource argument {names} has no meaning for a local process; it takes none"
-    ))
 }
 
 /// POSIX names only: a shell drops the others from the environment without a word.
@@ -287,7 +277,7 @@ mod tests {
         assert!(refused(request(tree, &[])).contains("no program"));
         let args = serde_json::json!({"gpus": 1});
         let with_args = request(tree, &["/bin/sh"]).with_resource_args(args);
-        assert!(refused(with_args).contains("`gpus`"));
+        assert!(refused(with_args).contains("`gpus`: a local process has no such"));
         let odd = request(tree, &["/bin/sh"]).with_env("a-b", "planted");
         let why = refused(odd);
         assert!(why.contains("`a-b`") && !why.contains("planted"), "{why}");

@@ -15,24 +15,28 @@ use super::directory::RunDirectory;
 use super::program::Plan;
 use super::signals::COOKIE;
 
-/// The supervisor: `$1` is the run's directory, the rest is the program.
+/// The supervisor: `$1` is the run's directory, `$2` sets the limits, the rest is the
+/// program.
 ///
 /// - The trap lets it outlive a signal to the group; a caught signal, unlike an ignored
 ///   one, is reset in its child.
 /// - `set -C` opens `pid` with `O_EXCL`: of all who try, one gets it, ever.
 /// - The subshell becomes the program; shells tell of a killed child on the stderr they
 ///   have, which is the log only in there.
+/// - Limits are the subshell's, so that the supervisor can always write down the end. One
+///   that cannot be had ends the run before its program starts, with code 126.
 /// - `exit` is written over the block that was reserved for it.
 /// - The last line ends what the program left in the group, and the supervisor.
 const SCRIPT: &str = r#"
 dir=$1
-shift
+limits=$2
+shift 2
 trap : TERM INT HUP
 set -C
 echo "$$" >"$dir/pid" || exit 0
 set +C
 [ -e "$dir/cancelled" ] && exit 0
-(exec "$@" 2>&1)
+(exec 2>&1; eval "$limits" || exit 126; exec "$@")
 code=$?
 word=
 [ -e "$dir/cancelled" ] && word=cancelled
@@ -61,6 +65,7 @@ fn command(directory: &RunDirectory, plan: &Plan, log: fs_err::File) -> Command 
     command
         .args(["-c", SCRIPT, "launch-run"])
         .arg(directory.path())
+        .arg(&plan.limits)
         .arg(&plan.program)
         .args(&plan.args)
         .current_dir(&plan.tree)
@@ -129,6 +134,7 @@ mod tests {
             .args(&shell[1..])
             .args(["-c", SCRIPT, "launch-run"])
             .arg(dir)
+            .arg("ulimit -n 40 && ulimit -f 2048")
             .args(program)
             .stderr(Stdio::null())
             .process_group(0)
@@ -164,6 +170,23 @@ mod tests {
                     "{shell:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_shell_sets_limits() {
+        for shell in shells() {
+            let dir = reserved();
+            let (exit, output) = supervise(
+                &shell,
+                dir.path(),
+                &["/bin/sh", "-c", "ulimit -n; ulimit -f"],
+            );
+            assert_eq!(
+                (exit.as_str(), output.as_str()),
+                ("0", "40\n2048\n"),
+                "{shell:?}"
+            );
         }
     }
 

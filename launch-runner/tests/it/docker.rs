@@ -15,18 +15,24 @@ use launch_runner::run::{RunHandle, RunRequest, Workload, run_name};
 use launch_runner::{Error, Runner};
 use serde_json::json;
 
+use crate::docker_wire::{Door, connected};
+
 const IMAGE: &str = "launch-test/busybox:1";
 pub(crate) const OWNER: &str = "launch-runner-tests";
 
 #[derive(Debug)]
-pub(crate) struct Containers;
+pub(crate) struct Containers {
+    /// The way to the engine, which can be closed.
+    door: Door,
+}
 
 impl Containers {
     /// The engine, or `None` and a word why not.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub(crate) fn new() -> Option<Self> {
         if std::env::var("LAUNCH_TEST_DOCKER").is_ok_and(|value| value == "1") {
-            return Some(Self);
+            let door = Door::open();
+            return Some(Self { door });
         }
         let why = "LAUNCH_TEST_DOCKER is not 1: no Docker Engine to test with";
         assert!(
@@ -41,7 +47,7 @@ impl Containers {
 #[async_trait]
 impl Harness for Containers {
     async fn open(&self) -> Box<dyn Runner> {
-        Box::new(DockerRunner::connect(OWNER).unwrap())
+        Box::new(connected(self.door.address()))
     }
 
     fn script(&self, key: RunKey, script: &str) -> RunRequest {
@@ -54,6 +60,11 @@ impl Harness for Containers {
 
     fn fidelity(&self) -> Fidelity {
         Fidelity::Lines
+    }
+
+    async fn go_away(&self, time: Duration) -> bool {
+        self.door.close_for(time);
+        true
     }
 
     async fn abandon(&self, request: RunRequest) -> Option<RunHandle> {
@@ -281,12 +292,14 @@ async fn a_refused_option_makes_nothing() {
     };
     let request = containers
         .script(fresh_key(), "exit 0")
-        .with_resource_args(json!({"privileged": "true"}));
+        .with_resource_args(json!({"detach": "true"}));
     let key = request.key.clone();
     let runner = containers.open().await;
     let error = runner.submit(request).await.unwrap_err();
     assert!(
-        error.to_string().contains("`privileged`: not allowed"),
+        error
+            .to_string()
+            .contains("`detach`: no option of `docker run`"),
         "{error}"
     );
     assert!(!runner.owned().await.unwrap().contains(&key));

@@ -66,6 +66,15 @@ impl Harness for Jobs {
         Fidelity::Lines
     }
 
+    fn not_applicable(&self, case: &str) -> Option<&'static str> {
+        (case == "the_backend_may_be_away")
+            .then_some("the cluster is shared; connections are broken in tests of their own")
+    }
+
+    fn large_output(&self) -> usize {
+        20 << 20
+    }
+
     async fn abandon(&self, request: RunRequest) -> Option<RunHandle> {
         support::make_record(&request.key).await;
         let id = format!("{NAMESPACE}/{}", run_name(&request.key));

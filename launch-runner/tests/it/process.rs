@@ -19,7 +19,7 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: tempfile::tempdir().unwrap(),
             tree: tempfile::tempdir().unwrap(),
@@ -52,6 +52,10 @@ impl Harness for Processes {
 
     fn fidelity(&self) -> Fidelity {
         Fidelity::Bytes
+    }
+
+    fn not_applicable(&self, case: &str) -> Option<&'static str> {
+        (case == "the_backend_may_be_away").then_some("processes and their files are always there")
     }
 
     async fn abandon(&self, request: RunRequest) -> Option<RunHandle> {
@@ -195,4 +199,26 @@ async fn too_large_an_environment_is_refused() {
         .with_env("BIG", "x".repeat(200 << 10));
     let error = processes.open().await.submit(request).await.unwrap_err();
     assert!(error.to_string().contains("128 KiB"), "{error}");
+}
+
+#[tokio::test]
+async fn limits_are_set_and_those_that_cannot_be_end_the_run() {
+    let processes = Processes::new();
+    let limited = |limits: serde_json::Value| {
+        let script = "ulimit -n; head -c 2000000 /dev/zero >big";
+        processes
+            .script(fresh_key(), script)
+            .with_resource_args(serde_json::json!({ "ulimit": limits }))
+    };
+    let runner = processes.open().await;
+    let limits = serde_json::json!(["nofile=50", "fsize=1048576"]);
+    let run = runner.submit(limited(limits)).await.unwrap();
+    let seen = watch(&*run, 0).await;
+    assert!(!seen.end.reason.is_success(), "{:?}", seen.end);
+    assert!(seen.text().starts_with("50"), "{}", seen.text());
+    let error = runner
+        .submit(limited(serde_json::json!("nofile=x")))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("nofile"), "{error}");
 }

@@ -27,6 +27,9 @@ pub(super) fn mount(
             json!({"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}}),
             Some(directory),
         ),
+        CodeSource::Directory(_) => {
+            return Err("a pod does not see a directory of the agent's machine".to_owned());
+        }
         _ => (json!({"name": VOLUME, "emptyDir": {}}), None),
     };
     list(pod, "volumes", "volumes")?.push(volume);
@@ -77,7 +80,7 @@ fn fetch_script(code: &CodeMount) -> String {
             let commit = commit.iter();
             lines.extend(commit.map(|commit| format!("git checkout {}", quoted(commit))));
         }
-        CodeSource::Claim { .. } => {}
+        CodeSource::Claim { .. } | CodeSource::Directory(_) => {}
     }
     let job = code.job.iter().filter(|_| code.installs);
     lines.extend(job.map(|job| download(job, JOB_DIRECTORY)));
