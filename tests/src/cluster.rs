@@ -148,7 +148,7 @@ impl Cluster {
     /// # Panics
     /// If the server does not answer.
     pub async fn counter(&self, name: &str, wanted: impl Fn(&str) -> bool) -> u64 {
-        let request = kube::core::Request::new("/metrics").get("", &GetParams::default());
+        let request = kube::core::Request::new("/").get("metrics", &GetParams::default());
         let mut request = request.expect("a request");
         *request.uri_mut() = "/metrics".parse().expect("a path");
         let text = self.client.request_text(request).await.expect("metrics");

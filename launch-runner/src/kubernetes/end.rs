@@ -13,7 +13,7 @@ use kube::Error as ApiError;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-pub(super) use self::stop::stop;
+pub(super) use self::stop::{halt, stop};
 use super::failure::{answered, code};
 use super::manifest::{Kind, RUN_LABEL};
 use super::run::{Identity, KubernetesRun};

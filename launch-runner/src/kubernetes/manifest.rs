@@ -171,10 +171,31 @@ pub fn manifest(request: &RunRequest, site: &Site) -> Result<Manifest, String> {
     Ok(Manifest {
         namespace: facts.namespace.clone(),
         record: secrets::record(&facts, &main, &services),
-        secrets: secrets::all(&facts),
+        secrets: secrets::all(&facts)
+            .into_iter()
+            .filter(|secret| is_read(secret.name(), &main, &services))
+            .collect(),
         services,
         main,
     })
+}
+
+/// Whether a pod reads the secret of this name: an object without pods needs none.
+fn is_read(name: &str, main: &Object, services: &[Beside]) -> bool {
+    let services = services.iter().map(|beside| &beside.object);
+    let mut values = services
+        .chain([main])
+        .flat_map(|object| object.body.values());
+    values.any(|value| mentions(value, name))
+}
+
+fn mentions(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => text == name,
+        Value::Array(items) => items.iter().any(|item| mentions(item, name)),
+        Value::Object(map) => map.values().any(|value| mentions(value, name)),
+        _ => false,
+    }
 }
 
 /// The mapping under `key`, made if it is not there or null.

@@ -25,6 +25,8 @@ const ROOM: usize = 8;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 /// How long trouble may last before people are told.
 const WORTH_A_WARNING: Duration = Duration::from_secs(10);
+/// How long a pod may take to end that is being taken away.
+const LINGER: Duration = Duration::from_mins(2);
 /// How long we wait for a log whose stream ended while its program runs.
 const REOPEN: Duration = Duration::from_millis(500);
 /// How long a silent log is listened to before it is opened again: the connection may be
@@ -68,6 +70,8 @@ struct Watch {
     trouble: Option<Instant>,
     told_trouble: bool,
     pause: Duration,
+    /// When what is left of a run is removed by force whose end is noted.
+    condemned: Option<Instant>,
     /// Not before this is a log opened again.
     reopen: Option<Instant>,
 }
@@ -83,6 +87,7 @@ impl Watch {
             trouble: None,
             told_trouble: false,
             pause: BACKOFF.0,
+            condemned: None,
             reopen: None,
         }
     }
@@ -137,14 +142,15 @@ impl Watch {
                 return Ok(Err(gone));
             }
             let late = self.faults.overdue(&stand.faults, self.run.patience);
-            if stand.must_note || late.is_some() {
-                let end = stand.end.or(late).unwrap_or_else(vanished);
+            if let Some(end) = late {
                 self.cut_short(&end).await?;
                 view.refresh(self.run.pods().await?);
                 return Ok(self.drain(&mut view, end).await);
             }
-            if let Some(end) = stand.end {
-                return Ok(self.drain(&mut view, end).await);
+            match stand.end {
+                Some(end) if stand.must_note => self.condemn(&end).await?,
+                Some(end) => return Ok(self.drain(&mut view, end).await),
+                None => self.force_condemned().await?,
             }
             if let Err(gone) = self.listen(&mut follower, &view.pods).await? {
                 return Ok(Err(gone));
@@ -175,7 +181,11 @@ impl Watch {
         }
         self.reopen = reopen;
         let deadline = self.faults.next_deadline(self.run.patience);
-        let deadline = deadline.into_iter().chain(reopen).min();
+        let deadline = deadline
+            .into_iter()
+            .chain(reopen)
+            .chain(self.condemned)
+            .min();
         let silence = Instant::now() + SILENCE;
         tokio::select! {
             () = follower.changed() => {}
@@ -262,6 +272,26 @@ impl Watch {
     async fn cut_short(&mut self, end: &RunEnd) -> Result<(), ApiError> {
         if end::note(&self.run, end).await? == Noted::Noted {
             end::stop(&self.run, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes the end of a run whose pod is being taken away. What it writes in the grace it
+    /// has is told like the rest; nothing takes its place.
+    async fn condemn(&mut self, end: &RunEnd) -> Result<(), ApiError> {
+        if self.condemned.is_none() && end::note(&self.run, end).await? == Noted::Noted {
+            end::halt(&self.run).await?;
+        }
+        self.condemned
+            .get_or_insert_with(|| Instant::now() + LINGER);
+        self.force_condemned().await
+    }
+
+    /// Removes what outlived its grace: its node may be gone.
+    async fn force_condemned(&mut self) -> Result<(), ApiError> {
+        if self.condemned.is_some_and(|time| time <= Instant::now()) {
+            end::stop(&self.run, Duration::ZERO).await?;
+            self.condemned = Some(Instant::now() + LINGER);
         }
         Ok(())
     }

@@ -58,6 +58,15 @@ pub(in crate::kubernetes) async fn stop(
     force(run).await
 }
 
+/// Keeps the run's object from making pods, and leaves those there are their grace.
+pub(in crate::kubernetes) async fn halt(run: &KubernetesRun) -> Result<(), ApiError> {
+    let record = run.record().await?;
+    match record.as_ref().and_then(Identity::of) {
+        Some(identity) if identity.kind.is_job() => make_no_pods(run, &identity).await,
+        _ => Ok(()),
+    }
+}
+
 async fn stop_job(
     run: &KubernetesRun,
     identity: &Identity,

@@ -43,7 +43,10 @@ pub(super) async fn run(
         let Some(room) = room.upgrade() else { return };
         match event {
             Ok(event) => {
-                (pause, told) = (BACKOFF.0, false);
+                // That it tries again is no success yet.
+                if !matches!(event, Event::Init) {
+                    (pause, told) = (BACKOFF.0, false);
+                }
                 let mut store = lock(&room.store);
                 match event {
                     Event::Init => seen.clear(),

@@ -54,8 +54,8 @@ fn cut_short(job: &Value, pods: &[Pod]) -> Verdict {
     if retries || !single {
         return Verdict::default();
     }
-    let over = |pod: &&Pod| pod.phase != "Succeeded" && !pod.is_alive();
-    let end = pods.iter().filter(over).find_map(taken_away);
+    let condemned = |pod: &&Pod| pod.phase != "Succeeded" && (!pod.is_alive() || pod.terminating);
+    let end = pods.iter().filter(condemned).find_map(taken_away);
     Verdict {
         must_note: end.is_some(),
         end,

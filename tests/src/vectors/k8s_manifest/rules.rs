@@ -158,7 +158,9 @@ fn queue_args(case: &Case) -> &Value {
 }
 
 /// A run has a record, and its objects labels of ours.
-fn ownership(_: &Case, _: &mut Value, ours: &mut Value) -> bool {
+fn ownership(_: &Case, theirs: &mut Value, ours: &mut Value) -> bool {
+    // What a rule took over from ours.
+    bodies(theirs).for_each(unlabel);
     requests(ours).retain(|request| request["body"]["type"] != "Opaque");
     for body in bodies(ours) {
         if body["kind"] == "Secret"
