@@ -1,9 +1,10 @@
 //! Builds with a Docker Engine, through its API.
 //!
-//! BuildKit builds where the engine has it, which is every Docker Engine since 18.09: it
-//! keeps downloaded packages between builds, knows secrets, and skips what nothing needs.
-//! The classic builder does on others (Podman), behind TLS, and where `DOCKER_BUILDKIT=0`
-//! asks for it, as with the `docker` program. The image is the same. The context streams from
+//! BuildKit builds what needs it (secrets, `RUN --mount`), where the engine has it, which is
+//! every Docker Engine since 18.09. The classic builder builds the rest, and everything on
+//! others (Podman), behind TLS, and where `DOCKER_BUILDKIT=0` asks for it, as with the
+//! `docker` program: BuildKit reads no ignore file in an archive, so a `COPY . .` of its can
+//! copy what is added to a context, the Dockerfile above all. The context streams from
 //! the disk into the request; nothing is written beside the user's files, and memory does not
 //! grow with the size of anything.
 //!

@@ -81,7 +81,14 @@ async fn run(
     events: &Events,
     log: &mut Log<'_>,
 ) -> Result<Digest, Failed> {
-    let address = builder.buildkit().await.map_err(Failed::Otherwise)?;
+    // BuildKit reads no ignore file in an archive, so that what we add to a context could be
+    // copied into the image: it is asked only where a build needs it.
+    let has_mounts = request.plan.dockerfile.text.contains("--mount=");
+    let address = if has_mounts || !request.secrets.is_empty() {
+        builder.buildkit().await.map_err(Failed::Otherwise)?
+    } else {
+        None
+    };
     let (writer, stream) = body();
     let packing = pack(request, writer, events);
     let building = async {
@@ -120,9 +127,6 @@ async fn classic(
     if let Some(name) = request.secrets.keys().next() {
         let said = format!("secret `{name}` needs BuildKit, which this engine is not asked for");
         return Err(Failed::Said(said));
-    }
-    if request.plan.dockerfile.buildkit.is_some() {
-        log.warn("without BuildKit, the packages are downloaded for every build");
     }
     let docker = builder.docker.clone().with_timeout(builder.timeout);
     let answers = docker.build_image(
