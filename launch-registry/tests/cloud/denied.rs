@@ -73,10 +73,7 @@ async fn ecr_names_the_action() {
         .find(&image(ECR[0], "launch-test/a:v1"))
         .await
         .unwrap_err();
-    assert!(
-        error.to_string().contains("ecr:DescribeImages"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("ecr:DescribeImages"), "{error}");
 }
 
 /// Policies for a push that AWS documents allow no `DescribeImages`.
@@ -87,7 +84,10 @@ async fn ecr_is_read_without_its_api() {
     let layout = tempfile::tempdir().unwrap();
     let digest = Sample::random(30).write(layout.path()).unwrap();
     let registry = clouds.ecr("AKIAPUSHER");
-    registry.push(layout.path(), &name, &silent()).await.unwrap();
+    registry
+        .push(layout.path(), &name, &silent())
+        .await
+        .unwrap();
     assert_eq!(registry.find(&name).await.unwrap(), Some(digest));
     let other = name.with_tag("v2").unwrap();
     assert_eq!(registry.find(&other).await.unwrap(), None);

@@ -36,7 +36,9 @@ fn processes() -> String {
         };
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
         let pid = path.file_name().unwrap().to_string_lossy().into_owned();
-        if ours.contains(&pid) || parent.is_some_and(|parent| ours.iter().any(|ours| ours == parent)) {
+        if ours.contains(&pid)
+            || parent.is_some_and(|parent| ours.iter().any(|ours| ours == parent))
+        {
             let line = fs_err::read(path.join("cmdline")).unwrap_or_default();
             text += &String::from_utf8_lossy(&line).replace('\0', " ");
             text.push('\n');
@@ -77,7 +79,7 @@ async fn used(registry: Arc<dyn Registry>, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn nothing_planted_is_shown() {
+async fn no_secret_is_shown() {
     let Some(clouds) = Clouds::get() else { return };
     let lines = Lines::default();
     let writer = lines.clone();
