@@ -7,8 +7,10 @@
 mod api;
 mod keychain;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
@@ -41,6 +43,8 @@ pub struct EcrRegistry {
     oci: OciRegistry,
     api: Api,
     may_create: bool,
+    /// The repositories that were seen to take a push.
+    ready: Arc<Mutex<HashSet<String>>>,
 }
 
 impl EcrRegistry {
@@ -67,27 +71,18 @@ impl EcrRegistry {
         }
     }
 
-    async fn try_check(&self, image: &ImageRef) -> Result<(), Error> {
+    /// Sees to it that there is a repository that takes our push.
+    async fn prepare(&self, image: &ImageRef) -> Result<(), Error> {
         if let Err(failure) = self.oci.check(image).await {
             self.make_repository(image, failure).await?;
             self.oci.check(image).await?;
         }
+        self.ready().insert(image.name());
         Ok(())
     }
 
-    async fn try_push(
-        &self,
-        layout: &Path,
-        image: &ImageRef,
-        events: &PushEvents,
-    ) -> Result<PinnedImage, Error> {
-        match self.oci.push(layout, image, events).await {
-            Err(failure) => {
-                self.make_repository(image, failure).await?;
-                self.oci.push(layout, image, events).await
-            }
-            pushed => pushed,
-        }
+    fn ready(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,6 +147,7 @@ impl EcrRegistryBuilder {
             oci,
             api,
             may_create: self.may_create,
+            ready: Arc::default(),
         })
     }
 }
@@ -172,8 +168,8 @@ impl fmt::Display for EcrRegistry {
 #[async_trait]
 impl Registry for EcrRegistry {
     async fn check(&self, image: &ImageRef) -> Result<(), Error> {
-        let checked = self.try_check(image).await;
-        checked.map_err(|error| naming(WRITE, error))
+        let ready = self.prepare(image).await;
+        ready.map_err(|error| naming(WRITE, error))
     }
 
     /// By the API; where that is not allowed, by the registry itself. Policies have one or
@@ -198,7 +194,15 @@ impl Registry for EcrRegistry {
         image: &ImageRef,
         events: &PushEvents,
     ) -> Result<PinnedImage, Error> {
-        let pushed = self.try_push(layout, image, events).await;
+        let is_ready = self.ready().contains(&image.name());
+        if !is_ready && ecr(image).is_some() {
+            self.check(image).await?;
+        }
+        let pushed = self.oci.push(layout, image, events).await;
+        if pushed.is_err() {
+            // Somebody may have deleted it.
+            self.ready().remove(&image.name());
+        }
         pushed.map_err(|error| naming(WRITE, error))
     }
 

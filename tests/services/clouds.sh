@@ -100,6 +100,7 @@ JSON
     local user="{\"type\": \"authorized_user\", \"client_id\": \"$CLIENT\", \"client_secret\": \"planted-client-secret\", \"refresh_token\": \"planted-refresh\", \"token_uri\": \"$google/token\"}"
     printf '%s\n' "$user" >"$DIR/authorized-user.json"
     printf '%s\n' "${user/planted-refresh/planted-revoked}" >"$DIR/revoked-user.json"
+    printf '%s\n' "${user/planted-refresh/planted-brief}" >"$DIR/brief-user.json"
     printf '%s\n' "${user/planted-refresh/planted-stranger}" >"$DIR/stranger-user.json"
     local impersonate="$google/iam/v1/projects/-/serviceAccounts/other@launch-test.iam.gserviceaccount.com:generateAccessToken"
     cat >"$DIR/impersonated.json" <<JSON

@@ -24,6 +24,7 @@ use reqwest::header::HeaderMap;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use self::challenge::Bearer;
 pub(crate) use self::challenge::Challenge;
 use self::token::Token;
 use super::keychain::{Keychain, Login};
@@ -93,14 +94,34 @@ impl Auth {
             Some(Challenge::Basic) => self.basic(&session.target).await.map(Some),
             Some(Challenge::Bearer(bearer)) => {
                 let cell = self.cell(host, scopes);
-                let fetch = async || {
-                    let login = self.login(host).await?;
-                    token::fetch(session, &bearer, scopes, login.as_ref()).await
-                };
+                let fetch = async || self.fetch(session, &bearer, scopes).await;
                 let token = cell.get_or_try_init(fetch).await?;
                 Ok(Some(token.authorization()))
             }
         }
+    }
+
+    /// Asks the token service. A login that it refuses and that was not asked for just now may
+    /// have ended meanwhile: the keychain is asked again.
+    async fn fetch(
+        &self,
+        session: &Session,
+        bearer: &Bearer,
+        scopes: &Scopes,
+    ) -> Result<Token, Error> {
+        let host = &session.target.registry;
+        let is_known = locked(&self.logins).contains_key(host);
+        let login = self.login(host).await?;
+        let fetched = token::fetch(session, bearer, scopes, login.as_ref()).await;
+        if !is_known || !matches!(fetched, Err(Error::Unauthorized { .. })) {
+            return fetched;
+        }
+        locked(&self.logins).remove(host);
+        let again = self.login(host).await?;
+        if again == login {
+            return fetched;
+        }
+        token::fetch(session, bearer, scopes, again.as_ref()).await
     }
 
     /// Learns from a 401. The next [`Auth::header`] answers it.

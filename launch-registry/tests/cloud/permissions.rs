@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use launch_registry::Registry as _;
+use launch_registry::config::secret::Secret;
+use launch_registry::config::store::StoreUri;
 use launch_registry::conformance::{self, Subject};
+use launch_registry::store::{self, Credential, StoreOptions};
 use serde_json::Value;
 
 use crate::support::{Clouds, ECR, image, unique};
@@ -51,7 +54,8 @@ fn allows(policy: &Value, call: &BTreeMap<String, String>) -> bool {
                 let pattern = pattern
                     .replace("REGION", "us-east-1")
                     .replace("ACCOUNT", "123456789012")
-                    .replace("REPOSITORY", "launch-test/*");
+                    .replace("REPOSITORY", "launch-test/*")
+                    .replace("BUCKET/PREFIX", "launch-permissions/contexts");
                 matches(&pattern, resource)
             })
     })
@@ -60,7 +64,6 @@ fn allows(policy: &Value, call: &BTreeMap<String, String>) -> bool {
 #[tokio::test]
 async fn ecr_stays_within_its_policy() {
     let Some(clouds) = Clouds::get() else { return };
-    let policy = policy("Amazon ECR");
     let own = unique("launch-test/permissions");
     let subject = Subject::new(
         std::sync::Arc::new(clouds.ecr("AKIALAUNCH")),
@@ -78,25 +81,98 @@ async fn ecr_stays_within_its_policy() {
         resource.contains(&own) || call["action"] == "ecr:GetAuthorizationToken"
     };
     let calls: Vec<_> = log.iter().filter(ours).collect();
-    for call in &calls {
+    assert_within("Amazon ECR", &calls, &[]);
+}
+
+/// Reads what was put, as the pod that builds would.
+#[derive(Debug)]
+struct Pod(String);
+
+impl Pod {
+    async fn ask(&self, method: reqwest::Method, path: &str) -> Option<Vec<u8>> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(plain_tls())
+            .no_proxy()
+            .build()
+            .unwrap();
+        let scope = "AKIAPOD/20260101/us-east-1/s3/aws4_request";
+        let signature =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=x");
+        let request = client.request(method, format!("{}/{path}", self.0));
+        let answer = request
+            .header("Authorization", signature)
+            .send()
+            .await
+            .unwrap();
+        let is_there = answer.status().is_success();
+        let body = answer.bytes().await.unwrap();
+        is_there.then(|| body.to_vec())
+    }
+}
+
+/// Moto speaks http; a client wants a TLS configuration all the same.
+fn plain_tls() -> rustls::ClientConfig {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+#[async_trait::async_trait]
+impl store::conformance::Reader for Pod {
+    async fn read(&self, address: &StoreUri) -> Option<Vec<u8>> {
+        let text = address.to_string();
+        self.ask(reqwest::Method::GET, text.strip_prefix("s3://").unwrap())
+            .await
+    }
+}
+
+#[tokio::test]
+async fn s3_stays_within_its_policy() {
+    let Some(clouds) = Clouds::get() else { return };
+    let pod = Pod(clouds.aws.clone());
+    pod.ask(reqwest::Method::PUT, "launch-permissions").await;
+    let prefix = unique("s3://launch-permissions/contexts/p");
+    let credential = Credential::aws("AKIACONTEXTS", Secret::new("x"));
+    let options = StoreOptions::new(std::sync::Arc::new(credential))
+        .with_region("us-east-1")
+        .with_endpoint(clouds.aws.parse().unwrap());
+    let store = store::open(&prefix.parse().unwrap(), options)
+        .await
+        .unwrap();
+    let subject = store::conformance::Subject::new(store, std::sync::Arc::new(pod));
+    store::conformance::all(&subject).await;
+    let log = clouds.log().await;
+    let is_ours =
+        |call: &&BTreeMap<String, String>| call.get("key").is_some_and(|key| key == "AKIACONTEXTS");
+    let calls: Vec<_> = log.iter().filter(is_ours).collect();
+    assert_within("Amazon S3", &calls, &[]);
+}
+
+/// All calls are allowed, and all that is allowed was called, but for `unused`.
+fn assert_within(heading: &str, calls: &[&BTreeMap<String, String>], unused: &[&str]) {
+    let policy = policy(heading);
+    for call in calls {
         assert!(
             allows(&policy, call),
             "not in docs/permissions.md: {call:?}"
         );
     }
     let used: BTreeSet<&str> = calls.iter().map(|call| call["action"].as_str()).collect();
-    eprintln!("{} calls, {} actions: {used:?}", calls.len(), used.len());
+    eprintln!(
+        "{heading}: {} calls, {} actions: {used:?}",
+        calls.len(),
+        used.len()
+    );
     let statements = policy["Statement"].as_array().unwrap();
     for action in statements
         .iter()
         .flat_map(|statement| texts(&statement["Action"]))
     {
-        // A pull is somebody else's: the runner's, with the credentials we hand out.
-        let is_pull = action == "ecr:GetDownloadUrlForLayer";
-        assert!(
-            is_pull || used.contains(action.as_str()),
-            "`{action}` is asked for and not used"
-        );
+        let is_used = used.contains(action.as_str()) || unused.contains(&action.as_str());
+        assert!(is_used, "`{action}` is asked for and not used");
     }
 }
 

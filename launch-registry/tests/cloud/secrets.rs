@@ -79,7 +79,7 @@ async fn used(registry: Arc<dyn Registry>, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn nothing_planted_is_shown() {
+async fn no_secret_is_shown() {
     let Some(clouds) = Clouds::get() else { return };
     let lines = Lines::default();
     let writer = lines.clone();

@@ -174,7 +174,7 @@ impl Clouds {
 
     /// The calls the stand-ins saw so far.
     pub(crate) async fn log(&self) -> Vec<BTreeMap<String, String>> {
-        let text = self.control("log", "").await;
+        let text = self.read("/control/log").await;
         let calls: Vec<Value> = serde_json::from_str(&text).unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let call = |call: &Value| {
@@ -186,13 +186,9 @@ impl Clouds {
         calls.iter().map(call).collect()
     }
 
-    /// Changes how the stand-ins behave: `life` of the tokens given from now on.
-    pub(crate) async fn control(&self, action: &str, value: &str) -> String {
-        let path = format!("/control/{action}?value={value}");
-        let (host, request) = (
-            self.identity_host().to_owned(),
-            format!("GET {path} HTTP/1.0\r\n\r\n"),
-        );
+    async fn read(&self, path: &str) -> String {
+        let host = self.identity_host().to_owned();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         tokio::task::spawn_blocking(move || {
             use std::io::{Read as _, Write as _};
             let mut stream = std::net::TcpStream::connect(host).unwrap();

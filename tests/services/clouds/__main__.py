@@ -7,8 +7,7 @@ Three listeners on loopback, standard library only:
 * the identities: metadata servers and token services of AWS, Google and Azure;
 * AWS's API: Moto, with every call written down as the IAM action it needs.
 
-`GET /control/log` at the identities lists the calls so far; `POST /control/...` changes
-how long tokens live, revokes them, or forgets the log.
+`GET /control/log` at the identities lists the calls of AWS so far.
 """
 
 import argparse

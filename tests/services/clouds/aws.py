@@ -19,18 +19,20 @@ class Handler(serving.Handler):
     def answer(self):
         data = self.body()
         found = SCOPE.search(self.headers.get("Authorization", ""))
-        if not found:
-            return self.json(400, {"__type": "MissingAuthenticationTokenException"})
-        key, region, service = found.groups()
+        if not found and self.command != "POST":
+            # Anonymous: S3 tells everybody a bucket's region.
+            return self.reply(*self.forward(state.moto, data=data))
+        # A web identity needs no signature: it is one.
+        key, region, service = found.groups() if found else ("", "us-east-1", "sts")
         action, resource = named(self, data, region, service)
-        state.record(cloud="aws", action=action, resource=resource, region=region)
+        state.record(cloud="aws", action=action, resource=resource, region=region, key=key)
         if key == STRANGER:
             said = "The security token included in the request is invalid."
             return self.json(400, {"__type": "UnrecognizedClientException", "message": said})
         if (key == NOBODY and service != "sts") or (key == PUSHER and action == "ecr:DescribeImages"):
             said = f"User: arn:aws:iam::{ACCOUNT}:user/nobody is not authorized to perform: {action} on resource: {resource}"
             return self.json(400, {"__type": "AccessDeniedException", "message": said})
-        kept = {"Authorization": self.headers["Authorization"], "Host": self.headers["Host"]}
+        kept = {name: self.headers[name] for name in ("Authorization", "Host") if name in self.headers}
         return self.reply(*self.forward(state.moto, data=data, headers=kept))
 
     def reply(self, status, headers, body):

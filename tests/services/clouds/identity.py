@@ -8,7 +8,7 @@ import base64
 from urllib.parse import unquote
 
 import serving
-from serving import state
+from serving import LIFE, state
 
 GOOGLE = "/computeMetadata/v1"
 EMAIL = "launch@launch-test.iam.gserviceaccount.com"
@@ -23,9 +23,6 @@ STRANGER = "planted-stranger"
 class Handler(serving.Handler):
     def answer(self):
         kind = self.route.split("/")[1]
-        if kind in state.down:
-            self.body()
-            return self.json(503, {"error": "unavailable"})
         handlers = {
             "control": self.control,
             "computeMetadata": self.google_metadata,
@@ -42,19 +39,7 @@ class Handler(serving.Handler):
     # ---- for tests -------------------------------------------------------
 
     def control(self):
-        action = self.route.rpartition("/")[2]
-        value = self.query.get("value", [""])[0]
-        if action == "log":
-            return self.json(200, state.log)
-        if action == "life":
-            state.life = int(value)
-        elif action == "revoke":
-            state.tokens.clear()
-        elif action == "forget":
-            state.log.clear()
-        elif action == "down":
-            state.down = set(filter(None, value.split(",")))
-        return self.json(200, {})
+        return self.json(200, state.log)
 
     # ---- Google ----------------------------------------------------------
 
@@ -64,7 +49,7 @@ class Handler(serving.Handler):
         account = f"{GOOGLE}/instance/service-accounts/default"
         if self.route == f"{account}/token":
             token = state.issue("google", email=EMAIL)
-            return self.json(200, {"access_token": token, "expires_in": state.life, "token_type": "Bearer"})
+            return self.json(200, {"access_token": token, "expires_in": LIFE, "token_type": "Bearer"})
         texts = {f"{account}/email": EMAIL, f"{GOOGLE}/project/project-id": "launch-test"}
         text = texts.get(self.route)
         return self.raw(200 if text else 404, (text or "none").encode(), [("Metadata-Flavor", "Google")])
@@ -85,9 +70,10 @@ class Handler(serving.Handler):
             # It repeats what it was sent: nobody may print it.
             sent = form.get("refresh_token") or form.get("subject_token") or form.get("assertion")
             return self.json(400, {"error": "invalid_grant", "error_description": f"not good: {sent}"})
-        is_stranger = form.get("refresh_token") == STRANGER
-        token = STRANGER if is_stranger else state.issue("google", email=EMAIL)
-        return self.json(200, {"access_token": token, "expires_in": state.life, "token_type": "Bearer"})
+        proof = form.get("refresh_token")
+        life = serving.BRIEF if proof == "planted-brief" else LIFE
+        token = STRANGER if proof == STRANGER else state.issue("google", life, email=EMAIL)
+        return self.json(200, {"access_token": token, "expires_in": life, "token_type": "Bearer"})
 
     def google_assertion(self, form):
         claims = verified(form.get("assertion", ""), os.path.join(state.files, "service-account.pub"), "RS256")
@@ -96,7 +82,7 @@ class Handler(serving.Handler):
     @staticmethod
     def google_refresh(form):
         known = (form.get("client_id"), form.get("client_secret")) == ("launch-client", "planted-client-secret")
-        return known and form.get("refresh_token") in ("planted-refresh", STRANGER)
+        return known and form.get("refresh_token") in ("planted-refresh", "planted-brief", STRANGER)
 
     @staticmethod
     def google_subject(form):
@@ -119,7 +105,7 @@ class Handler(serving.Handler):
         form = self.form()
         assertion = form.get("client_assertion", "")
         good = form.get("client_id") == AZURE_CLIENT and (
-            form.get("client_secret") in (AZURE_SECRET, STRANGER)
+            form.get("client_secret") in (AZURE_SECRET, "planted-brief", STRANGER)
             or assertion == "planted-federated"
             or verified(assertion, os.path.join(state.files, "azure.pub"), "PS256")
         )
@@ -129,7 +115,8 @@ class Handler(serving.Handler):
             return self.json(401, {"error": "invalid_client", "error_description": said})
         if form.get("client_secret") == STRANGER:
             return self.json(200, {"access_token": STRANGER, "expires_in": 3600})
-        return self.azure_token(form.get("scope", "").removesuffix("/.default"))
+        life = serving.BRIEF if form.get("client_secret") == "planted-brief" else LIFE
+        return self.azure_token(form.get("scope", "").removesuffix("/.default"), life)
 
     def azure_instance(self):
         if self.headers.get("Metadata") != "true":
@@ -141,9 +128,9 @@ class Handler(serving.Handler):
             return self.json(401, {"error": "unauthorized"})
         return self.azure_token(self.query["resource"][0])
 
-    def azure_token(self, audience):
-        token = state.issue("entra", aud=audience, appid=AZURE_CLIENT, tid="launch-tenant")
-        return self.json(200, {"access_token": token, "expires_in": str(state.life), "token_type": "Bearer"})
+    def azure_token(self, audience, life=LIFE):
+        token = state.issue("entra", life, aud=audience, appid=AZURE_CLIENT, tid="launch-tenant")
+        return self.json(200, {"access_token": token, "expires_in": str(life), "token_type": "Bearer"})
 
     # ---- AWS -------------------------------------------------------------
 

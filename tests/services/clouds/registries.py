@@ -89,10 +89,11 @@ class Handler(serving.Handler):
 
     def gar(self, host):
         if self.route == "/v2/token":
-            login = self.basic()
-            if login is None or login[0] != "oauth2accesstoken" or not state.check(login[1], "google"):
+            user, password = self.basic() or ("", "")
+            claims = state.check(password, "google") if user == "oauth2accesstoken" else None
+            if claims is None:
                 return self.refuse(401, "UNAUTHENTICATED", "Unauthenticated request.")
-            return self.grant("gar")
+            return self.grant("gar", claims["life"])
         challenge = f'Bearer realm="https://{host}/v2/token",service="{host}"'
         if not self.is_granted("gar", challenge):
             return None
@@ -115,7 +116,7 @@ class Handler(serving.Handler):
             good = claims and claims["aud"] == ACR_AUDIENCE and form.get("service") == host
             if not good or form.get("grant_type") != "access_token":
                 return self.refuse(401, "UNAUTHORIZED", f"authentication required: {form.get('access_token')}")
-            return self.json(200, {"refresh_token": state.issue("acr-refresh", aud=host)})
+            return self.json(200, {"refresh_token": state.issue("acr-refresh", claims["life"], aud=host)})
         if self.route == "/oauth2/token":
             return self.acr_token(host)
         challenge = f'Bearer realm="https://{host}/oauth2/token",service="{host}"'
@@ -137,7 +138,7 @@ class Handler(serving.Handler):
         claims = state.check(token, "acr-refresh")
         if not claims or claims["aud"] != host:
             return self.refuse(401, "UNAUTHORIZED", "authentication required")
-        return self.grant("acr", "access_token")
+        return self.grant("acr", claims["life"], "access_token")
 
     # ---- what they share ---------------------------------------------------
 
@@ -145,10 +146,10 @@ class Handler(serving.Handler):
         parts = name.split("/")
         return "secret" in parts or ("readonly" in parts and self.command not in ("GET", "HEAD"))
 
-    def grant(self, kind, field="token"):
+    def grant(self, kind, life, field="token"):
         scopes = " ".join(self.query.get("scope", [])).split()
-        token = state.issue(kind, scopes=scopes)
-        self.json(200, {field: token, "expires_in": state.life})
+        token = state.issue(kind, life, scopes=scopes)
+        self.json(200, {field: token, "expires_in": life})
 
     def is_granted(self, kind, challenge):
         """Whether the request has a token for what it does; else it is told where to get one."""

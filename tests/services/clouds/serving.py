@@ -9,6 +9,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+#: Seconds a token lives, and one that was got with a proof called `planted-brief`.
+LIFE, BRIEF = 3600, 2
+
 
 class State:
     """Tokens that were given, and calls that were made."""
@@ -16,21 +19,19 @@ class State:
     def __init__(self):
         self.lock = threading.Lock()
         self.log = []
-        self.life = 3600
         self.tokens = {}
-        self.down = set()
 
     def record(self, **call):
         with self.lock:
             self.log.append(call)
 
-    def issue(self, kind, **claims):
+    def issue(self, kind, life=LIFE, **claims):
         """A token that looks like a JWT, so that its end can be read."""
-        claims |= {"exp": int(time.time()) + self.life, "jti": secrets.token_hex(12)}
+        claims |= {"exp": int(time.time()) + life, "life": life, "jti": secrets.token_hex(12)}
         body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
         token = f"planted-{kind}.{body}.signature"
         with self.lock:
-            self.tokens[token] = (kind, time.time() + self.life, claims)
+            self.tokens[token] = (kind, time.time() + life, claims)
         return token
 
     def check(self, token, kind):
@@ -116,7 +117,9 @@ class Handler(BaseHTTPRequestHandler):
         """The answer of another server to this request: status, headers, body."""
         connection = http.client.HTTPConnection(address, timeout=120)
         own = {"host", "connection", "transfer-encoding", "content-length", "authorization"}
-        kept = {k: v for k, v in self.headers.items() if k.lower() not in own}
+        names = {name for name in self.headers if name.lower() not in own}
+        # `Accept` comes once for each kind.
+        kept = {name: ", ".join(self.headers.get_all(name)) for name in names}
         data = self.body() if data is None else data
         kept["Content-Length"] = str(len(data))
         connection.request(self.command, path or self.path, data, kept | (headers or {}))
