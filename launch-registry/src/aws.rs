@@ -3,7 +3,7 @@
 //! The chain is that of AWS's SDKs, in their order (AWS SDKs and Tools Reference Guide,
 //! "Standardized credential providers"): variables of the environment; the profile of the
 //! shared files, with its roles, sources, processes and single sign-on; a web identity (EKS's
-//! IRSA); the container's endpoint (ECS, EKS's Pod Identity); the instance's metadata (IMDSv2).
+//! IRSA); the container's endpoint (ECS, EKS's Pod Identity); the instance's metadata (version 2).
 
 mod chain;
 

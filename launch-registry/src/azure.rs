@@ -178,11 +178,11 @@ impl AzureCredentials {
         let surroundings = &self.parts.surroundings;
         match place {
             ENVIRONMENT => {
-                let application = Application::of_environment(surroundings, self.authority()?)?;
+                let application = Application::of_environment(surroundings, &self.authority()?)?;
                 application.token(http, scope).await
             }
             WORKLOAD => {
-                let application = Application::of_workload(surroundings, self.authority()?)?;
+                let application = Application::of_workload(surroundings, &self.authority()?)?;
                 application.token(http, scope).await
             }
             MANAGED => Managed::find(surroundings)?.token(http, scope).await,
@@ -212,12 +212,11 @@ impl AzureCredentials {
     fn excluded(&self, place: &'static str) -> Option<String> {
         let wanted = self.parts.surroundings.get("AZURE_TOKEN_CREDENTIALS")?;
         let is_wanted = match wanted.to_ascii_lowercase().as_str() {
-            "dev" => place == CLI,
             "prod" => place != CLI,
             "environmentcredential" => place == ENVIRONMENT,
             "workloadidentitycredential" => place == WORKLOAD,
             "managedidentitycredential" => place == MANAGED,
-            "azureclicredential" => place == CLI,
+            "dev" | "azureclicredential" => place == CLI,
             _ => false,
         };
         (!is_wanted).then(|| format!("AZURE_TOKEN_CREDENTIALS is `{wanted}`"))

@@ -26,7 +26,7 @@ const USER: &str = "00000000-0000-0000-0000-000000000000";
 /// What Entra's token is for. Registries may be set to refuse the older one.
 pub(crate) const AUDIENCE: &str = "https://containerregistry.azure.net/.default";
 /// Three hours is what registries give.
-const LIFE: Duration = Duration::from_secs(3 * 3600);
+const LIFE: Duration = Duration::from_hours(3);
 
 /// Logs in at Azure's registries with Azure's credentials.
 #[derive(Clone)]

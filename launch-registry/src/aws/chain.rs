@@ -18,6 +18,7 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::OnceCell;
 
 use crate::credentials::{Cloud, NoCredentials, Step, one_line};
@@ -78,7 +79,7 @@ impl Chain {
         if let Some(found) = step(&mut steps, WEB_IDENTITY, &web).await? {
             return Ok(found);
         }
-        let near = self.config(&self.near);
+        let near = config(&self.near);
         let container = EcsCredentialsProvider::builder().configure(&near).build();
         if let Some(found) = step(&mut steps, CONTAINER, &container).await? {
             return Ok(found);
@@ -95,12 +96,11 @@ impl Chain {
 
     async fn aws_region(&self) -> &Option<Region> {
         let look = async || {
-            let mut profile =
-                ProfileFileRegionProvider::builder().configure(&self.config(&self.http));
+            let mut profile = ProfileFileRegionProvider::builder().configure(&config(&self.http));
             if let Some(name) = &self.profile {
                 profile = profile.profile_name(name);
             }
-            let near = self.config(&self.near);
+            let near = config(&self.near);
             let instance = ImdsRegionProvider::builder().configure(&near).build();
             RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(profile.build())
@@ -111,10 +111,6 @@ impl Chain {
         self.region.get_or_init(look).await
     }
 
-    fn config(&self, client: &SharedHttpClient) -> ProviderConfig {
-        ProviderConfig::without_region().with_http_client(client.clone())
-    }
-
     fn profile_provider(&self, config: &ProviderConfig) -> ProfileFileCredentialsProvider {
         let builder = ProfileFileCredentialsProvider::builder().configure(config);
         match &self.profile {
@@ -122,6 +118,10 @@ impl Chain {
             None => builder.build(),
         }
     }
+}
+
+fn config(client: &SharedHttpClient) -> ProviderConfig {
+    ProviderConfig::without_region().with_http_client(client.clone())
 }
 
 /// Asks one place. What it has not is noted; what it has broken ends the search.
@@ -148,7 +148,7 @@ async fn step(
 /// The library's first message says only that it found nothing; its causes say why.
 fn reason(error: &CredentialsError) -> String {
     let source = std::error::Error::source(error);
-    source.map_or_else(|| "it has none".to_owned(), |source| one_line(source))
+    source.map_or_else(|| "it has none".to_owned(), one_line)
 }
 
 /// A client with ring named outright, and a proxy where the environment names one.
@@ -157,7 +157,7 @@ fn client(proxy: ProxyConfig) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder();
         connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector
             .proxy_config(proxy.clone())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))

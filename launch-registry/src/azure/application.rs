@@ -35,7 +35,7 @@ enum Proof {
 }
 
 impl Application {
-    pub(super) fn of_environment(from: &Surroundings, authority: Url) -> Result<Self, Lookup> {
+    pub(super) fn of_environment(from: &Surroundings, authority: &Url) -> Result<Self, Lookup> {
         let need = |name| from.need(name).map_err(Lookup::Absent);
         let (tenant, client) = (need("AZURE_TENANT_ID")?, need("AZURE_CLIENT_ID")?);
         let secret = from
@@ -47,10 +47,10 @@ impl Application {
         let proof = secret
             .or(certificate)
             .ok_or(Lookup::Absent(missing.to_owned()))?;
-        Self::new(&authority, tenant, client, proof)
+        Self::new(authority, tenant, client, proof)
     }
 
-    pub(super) fn of_workload(from: &Surroundings, authority: Url) -> Result<Self, Lookup> {
+    pub(super) fn of_workload(from: &Surroundings, authority: &Url) -> Result<Self, Lookup> {
         let need = |name| from.need(name).map_err(Lookup::Absent);
         let proof = Proof::Token(need("AZURE_FEDERATED_TOKEN_FILE")?.into());
         Self::new(

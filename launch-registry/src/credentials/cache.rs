@@ -67,7 +67,11 @@ impl<T> fmt::Debug for Cached<T> {
 
 impl<T: Clone> Cached<T> {
     /// The value; `fetch` is called if there is none or its end is near.
-    pub(crate) async fn get<E: fmt::Display>(
+    #[expect(
+        clippy::future_not_send,
+        reason = "it is as `Send` as what `fetch` makes; ours are"
+    )]
+    pub(crate) async fn get<E>(
         &self,
         fetch: impl AsyncFnOnce() -> Result<Fresh<T>, E>,
     ) -> Result<T, E> {

@@ -18,7 +18,7 @@ use crate::credentials::{Fresh, NoCredentials};
 use crate::{Credentials, Error, clock};
 
 /// "Private registry authentication": twelve hours, if the answer does not say.
-const LIFE: Duration = Duration::from_secs(12 * 3600);
+const LIFE: Duration = Duration::from_hours(12);
 
 #[derive(Debug, Clone)]
 pub(super) struct Api {

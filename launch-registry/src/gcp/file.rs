@@ -42,8 +42,8 @@ pub(super) struct File {
 pub(super) enum FileKind {
     ServiceAccount(ServiceAccount),
     AuthorizedUser(AuthorizedUser),
-    ExternalAccount(External),
-    ImpersonatedServiceAccount(Impersonated),
+    ExternalAccount(Box<External>),
+    ImpersonatedServiceAccount(Box<Impersonated>),
 }
 
 /// A service account's key (AIP-4112).
@@ -69,7 +69,7 @@ pub(super) struct AuthorizedUser {
 #[derive(Debug, Deserialize)]
 pub(super) struct Impersonated {
     service_account_impersonation_url: Url,
-    source_credentials: Box<FileKind>,
+    source_credentials: FileKind,
     #[serde(default)]
     delegates: Vec<String>,
 }
