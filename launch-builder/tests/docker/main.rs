@@ -351,7 +351,7 @@ async fn a_secret_is_mounted_and_nowhere_else() {
     };
     let text = b"FROM launch-test/busybox:1\nCOPY unique.txt /\n\
         RUN --mount=type=secret,id=token echo \"it is $(cat /run/secrets/token)!\"; \
-        wc -c < /run/secrets/token > /n\nCMD cat /n; ls /run/secrets/* 2>&1\n";
+        wc -c < /run/secrets/token > /n\nCMD cat /n; ls /run/secrets/* 2>&1; true\n";
     let spec = BuildSpec::new().with_dockerfile("D");
     let project = project("launch-test/secret", &[("D", text)], &spec);
     let request = || {
