@@ -3,7 +3,8 @@
 //! The text depends on its [`Recipe`] alone. The steps that change least come first: user,
 //! installer, packages, code, command. It is written twice: once with instructions every
 //! builder has, and once with the cache mounts of `BuildKit`, which keep downloaded packages
-//! from one build to the next. Both make the same image.
+//! from one build to the next. Both make the same image: `BuildKit` reads no ignore file in
+//! an archive, so its text drops what was added to the code in a stage of its own.
 
 mod bases;
 #[cfg(feature = "docker")]
@@ -20,7 +21,8 @@ pub(crate) use self::bases::bases;
 #[cfg(feature = "docker")]
 pub(crate) use self::failed::failed_packages;
 use crate::plan::{
-    Dockerfile, DockerfileOrigin, EntryPoint, Python, Requirements, RequirementsKind,
+    DOCKERFILE_NAME, Dockerfile, DockerfileOrigin, EntryPoint, Python, Requirements,
+    RequirementsKind,
 };
 
 /// Where the code of a generated image is, and the home of its user.
@@ -66,22 +68,23 @@ enum Frontend {
 
 /// Writes it.
 pub(crate) fn generate(recipe: &Recipe<'_>) -> Dockerfile {
-    let buildkit = recipe
-        .requirements
-        .map(|_| write(recipe, Frontend::BuildKit));
     Dockerfile {
         text: write(recipe, Frontend::Plain),
-        buildkit,
+        buildkit: Some(write(recipe, Frontend::BuildKit)),
         origin: DockerfileOrigin::Generated,
     }
 }
 
 fn write(recipe: &Recipe<'_>, frontend: Frontend) -> String {
     let mut text = String::new();
+    let mut code = format!("COPY --chown={}:0 . .", recipe.user_id);
+    if frontend == Frontend::BuildKit {
+        clean(&mut text, recipe.start);
+        code = format!("COPY --from=code --chown={}:0 /code/ ./", recipe.user_id);
+    }
     start(&mut text, recipe.start);
     line(&mut text, "ENV PYTHONUNBUFFERED=1 SHELL=/bin/bash");
     user(&mut text, recipe.user_id);
-    let code = format!("COPY --chown={}:0 . .", recipe.user_id);
     if let Some(list) = recipe.requirements {
         line(&mut text, &run_installer(frontend));
         if list.needs_source {
@@ -102,6 +105,22 @@ fn write(recipe: &Recipe<'_>, frontend: Frontend) -> String {
     let command = json(&recipe.entry.command);
     line(&mut text, &format!("ENTRYPOINT {command}"));
     text
+}
+
+/// A stage with the code alone.
+fn clean(text: &mut String, start: Start<'_>) {
+    match start {
+        Start::Python(python) => line(
+            text,
+            &format!("FROM python:{}-slim AS code", python.version),
+        ),
+        Start::Image(image) | Start::Accelerator(image, _) => {
+            line(text, &format!("FROM {image} AS code"));
+            line(text, "USER 0:0");
+        }
+    }
+    line(text, "COPY . /code/");
+    line(text, &format!("RUN rm -f /code/{DOCKERFILE_NAME}*"));
 }
 
 /// A user with a home it may write to, of group 0, as clusters that choose the uid want it.

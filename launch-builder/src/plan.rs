@@ -97,8 +97,7 @@ pub struct Plan {
 pub struct Dockerfile {
     /// Its text, which every builder understands.
     pub text: String,
-    /// The same for builders with cache mounts, if they make a difference; see
-    /// [`BUILDKIT_DOCKERFILE_NAME`].
+    /// The same for `BuildKit`, if it was generated; see [`BUILDKIT_DOCKERFILE_NAME`].
     pub buildkit: Option<String>,
     /// Where it came from.
     pub origin: DockerfileOrigin,
@@ -189,6 +188,12 @@ impl Plan {
             }
             DockerfileOrigin::Generated => ContextOptions::new(),
         }
+    }
+
+    /// The text of the ignore file in force; empty if there is none.
+    #[cfg(feature = "docker")]
+    pub(crate) fn ignore_rules(&self) -> &str {
+        &self.ignore.rules
     }
 
     fn with_ignore(mut self, ignore: decide::Ignore) -> Self {

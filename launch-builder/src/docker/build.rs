@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt as _};
 use launch_config::image::Digest;
 
 use super::body::{BodyWriter, body};
+use super::buildkit::Without;
 use super::{DockerBuilder, EngineError, NAME, buildkit, unavailable};
 use crate::BuildRequest;
 use crate::context::{self, Format};
@@ -81,20 +82,22 @@ async fn run(
     events: &Events,
     log: &mut Log<'_>,
 ) -> Result<Digest, Failed> {
-    // BuildKit reads no ignore file in an archive, so that what we add to a context could be
-    // copied into the image: it is asked only where a build needs it.
-    let has_mounts = request.plan.dockerfile.text.contains("--mount=");
-    let address = if has_mounts || !request.secrets.is_empty() {
-        builder.buildkit().await.map_err(Failed::Otherwise)?
-    } else {
-        None
+    let address = builder.buildkit().await.map_err(Failed::Otherwise)?;
+    let route = match &address {
+        Some(_) => buildkit::route(request).await.map_err(Failed::Otherwise)?,
+        None => None,
     };
     let (writer, stream) = body();
-    let packing = pack(request, writer, events);
+    let without = route
+        .as_ref()
+        .map_or_else(Vec::new, |route| route.without.clone());
+    let packing = pack(request, Without::new(writer, without), events);
     let building = async {
-        match &address {
-            Some(address) => buildkit::run(builder, address, request, stream, log).await,
-            None => classic(builder, request, stream, log).await,
+        match (&address, &route) {
+            (Some(address), Some(route)) => {
+                buildkit::run(builder, (address, route), request, stream, log).await
+            }
+            _ => classic(builder, request, stream, log).await,
         }
     };
     tokio::pin!(packing, building);
@@ -127,6 +130,10 @@ async fn classic(
     if let Some(name) = request.secrets.keys().next() {
         let said = format!("secret `{name}` needs BuildKit, which this engine is not asked for");
         return Err(Failed::Said(said));
+    }
+    let list = request.plan.requirements.as_ref();
+    if list.is_some_and(|list| !list.is_empty) {
+        log.warn("without BuildKit, the packages are downloaded for every build");
     }
     let docker = builder.docker.clone().with_timeout(builder.timeout);
     let answers = docker.build_image(
@@ -173,7 +180,11 @@ fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions
 
 /// Packs the context into the request. The end is only written if the context is the one
 /// the image was named after, so that no other is ever built under that name.
-async fn pack(request: &BuildRequest, writer: BodyWriter, events: &Events) -> Result<(), Error> {
+async fn pack(
+    request: &BuildRequest,
+    writer: Without<BodyWriter>,
+    events: &Events,
+) -> Result<(), Error> {
     let options = request.plan.context_options().with_format(Format::Tar);
     let context = request.plan.context.clone();
     let packing = context::pack_async(context, options, writer, events.clone());
@@ -184,7 +195,7 @@ async fn pack(request: &BuildRequest, writer: BodyWriter, events: &Events) -> Re
     {
         return Err(Error::Changed(request.plan.context.clone()));
     }
-    blocking(move || Ok(writer.finish()?)).await
+    blocking(move || Ok(writer.into_inner().finish()?)).await
 }
 
 fn is_broken_pipe(error: &Error) -> bool {

@@ -9,9 +9,11 @@ mod grpc;
 mod protobuf;
 mod session;
 mod trace;
+mod without;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -29,17 +31,87 @@ pub(super) use self::connection::Address;
 use self::connection::{Body, QUESTION, refusal, unreachable};
 use self::session::Answers;
 use self::trace::Trace;
+pub(super) use self::without::Without;
 use super::build::{Failed, labels, sentence};
 use super::{DockerBuilder, silent};
 use crate::BuildRequest;
+use crate::context::{self, ContextOptions};
 use crate::error::Error;
+use crate::event::Events;
 use crate::log::Log;
-use crate::plan::{BUILDKIT_DOCKERFILE_NAME, DOCKERFILE_NAME};
+use crate::plan::{BUILDKIT_DOCKERFILE_NAME, DOCKERFILE_NAME, DockerfileOrigin, Plan};
+use crate::source::blocking;
 
 /// The first version of the API whose builds can be BuildKit's.
 const FIRST_API: (u32, u32) = (1, 39);
 /// A line of the trace is no longer than this.
 const LONGEST_LINE: usize = 16 << 20;
+
+/// What BuildKit reads of the archive, and what is taken out of it: it would be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) dockerfile: String,
+    pub(super) without: Vec<&'static str>,
+}
+
+/// A Dockerfile of the source is read where it lies. One that lies outside its context, or
+/// that the rules leave out, could be copied by its added name: such a build is the classic
+/// builder's, unless the Dockerfile needs BuildKit.
+pub(super) async fn route(request: &BuildRequest) -> Result<Option<Route>, Error> {
+    const IGNORE_FILE: &str = crate::plan::IGNORE_FILE;
+    let plan = &request.plan;
+    let path = match &plan.dockerfile.origin {
+        DockerfileOrigin::Generated => {
+            let dockerfile = BUILDKIT_DOCKERFILE_NAME.to_owned();
+            let without = vec![DOCKERFILE_NAME, IGNORE_FILE];
+            return Ok(Some(Route {
+                dockerfile,
+                without,
+            }));
+        }
+        DockerfileOrigin::Spec(path) => path.clone(),
+        DockerfileOrigin::BesideEntryPoint(path) => path.file_name().unwrap_or_default().into(),
+    };
+    if let Some(dockerfile) = in_context(plan, &path).await? {
+        let without = vec![DOCKERFILE_NAME, IGNORE_FILE];
+        return Ok(Some(Route {
+            dockerfile,
+            without,
+        }));
+    }
+    let text = &plan.dockerfile.text;
+    let needs = !request.secrets.is_empty() || text.contains("--mount=") || text.contains("<<");
+    Ok(needs.then(|| Route {
+        dockerfile: DOCKERFILE_NAME.to_owned(),
+        without: vec![IGNORE_FILE],
+    }))
+}
+
+/// The Dockerfile's name in the packed context, if it is there: asked of a context that
+/// would hold nothing else, under the same rules.
+async fn in_context(plan: &Plan, path: &Path) -> Result<Option<String>, Error> {
+    let mut name = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(part) => name.push(part),
+            Component::CurDir => {}
+            _ => return Ok(None),
+        }
+    }
+    let rules = plan.ignore_rules().to_owned();
+    blocking(move || {
+        let scratch = tempfile::tempdir()?;
+        let (root, file) = (scratch.path().join("context"), scratch.path().join("rules"));
+        let dockerfile = root.join(&name);
+        fs_err::create_dir_all(dockerfile.parent().unwrap_or(&root))?;
+        fs_err::write(&dockerfile, "")?;
+        fs_err::write(&file, rules)?;
+        let options = ContextOptions::new().with_ignore_file(file);
+        let found = context::hash(&root, &options, &Events::silent())?;
+        Ok((found.files == 1).then(|| name.display().to_string()))
+    })
+    .await
+}
 
 fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
@@ -78,7 +150,7 @@ pub(super) async fn is_there(address: &Address) -> Result<bool, Error> {
 /// Sends the build and reads its trace to the end.
 pub(super) async fn run(
     builder: &DockerBuilder,
-    address: &Address,
+    (address, route): (&Address, &Route),
     request: &BuildRequest,
     context: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     log: &mut Log<'_>,
@@ -94,7 +166,10 @@ pub(super) async fn run(
     let body = StreamBody::new(context.map(|block| block.map(Frame::data)));
     let sent = Request::builder()
         .method(Method::POST)
-        .uri(format!("/build?{}", query(builder, request, &id)))
+        .uri(format!(
+            "/build?{}",
+            query(builder, request, &route.dockerfile, &id)
+        ))
         .header("Host", "docker")
         .header("Content-Type", "application/x-tar")
         .body(body.boxed_unsync())
@@ -117,12 +192,13 @@ fn session_id() -> Result<String, Failed> {
     Ok(format!("launch-{:032x}", u128::from_be_bytes(chance)))
 }
 
-fn query(builder: &DockerBuilder, request: &BuildRequest, session: &str) -> String {
+fn query(
+    builder: &DockerBuilder,
+    request: &BuildRequest,
+    dockerfile: &str,
+    session: &str,
+) -> String {
     let plan = &request.plan;
-    let dockerfile = match plan.dockerfile.buildkit {
-        Some(_) => BUILDKIT_DOCKERFILE_NAME,
-        None => DOCKERFILE_NAME,
-    };
     let labels: BTreeMap<_, _> = labels().into_iter().collect();
     let mut query = form_urlencoded::Serializer::new(String::new());
     query

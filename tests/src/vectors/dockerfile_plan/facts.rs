@@ -19,7 +19,7 @@ pub(super) fn facts(text: &str, plan: &Plan) -> Value {
         .and_then(|words| serde_json::from_str(words).ok())
         .unwrap_or_default();
     json!({
-        "from": of("FROM"),
+        "from": of("FROM").into_iter().filter(|from| !from.contains(" AS ")).collect::<Vec<_>>(),
         "env": env(&of("ENV")),
         "requirements": requirements(&of("RUN"), plan),
         "apt": of("RUN").iter().flat_map(|run| apt(run)).collect::<Vec<_>>(),
@@ -99,6 +99,6 @@ fn owned(runs: &[&str], uid: &str, workdir: &str) -> bool {
 
 /// The owner of the code that is copied whole.
 fn code(copy: &str) -> Option<String> {
-    let owner = copy.strip_suffix(" . .")?.strip_prefix("--chown=")?;
+    let owner = copy.split("--chown=").nth(1)?;
     owner.split(':').next().map(str::to_owned)
 }
