@@ -125,5 +125,6 @@ fn the_documentation_lists_every_key_and_every_variable() {
     let known = variables::ALL
         .iter()
         .map(|variable| variable.name.to_owned());
-    assert_eq!(documented("\n## Environment variables\n"), known.collect());
+    let known: BTreeSet<String> = known.collect();
+    assert_eq!(documented("\n## Environment variables\n"), known);
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use launch_config::agent::variables::Variables;
 use launch_config::agent::{Flags, schema};
-use launch_config::load::{self, LoadError, Problem, Report};
+use launch_config::load::{self, Problem, Report};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -146,7 +146,7 @@ fn environment() -> Finding {
 }
 
 fn helm(values: &Path) -> Result<Finding, Failure> {
-    let text = load::read_text(values).map_err(|error: LoadError| Failure::from(error))?;
+    let text = load::read_text(values)?;
     let origin = values.display().to_string();
     let report = match load::helm_values(&origin, &text) {
         Ok(checked) => kept(checked.warnings),

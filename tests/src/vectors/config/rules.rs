@@ -51,8 +51,8 @@ pub(super) const ALL: &[Improvement] = &[
     Improvement {
         id: "integers-have-64-bits",
         explains: |case, answer| {
-            let digits = yaml(case).split(|c: char| !c.is_ascii_digit());
-            digits.into_iter().any(|run| run.len() > 18) && refuses(case, answer, "")
+            let mut digits = yaml(case).split(|c: char| !c.is_ascii_digit());
+            digits.any(|run| run.len() > 18) && refuses(case, answer, "")
         },
     },
     Improvement {
