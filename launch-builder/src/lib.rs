@@ -77,6 +77,7 @@ pub mod conformance;
 #[cfg(feature = "docker")]
 pub mod docker;
 
+mod clock;
 mod confine;
 mod dockerfile;
 
