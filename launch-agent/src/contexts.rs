@@ -38,6 +38,7 @@ impl Contexts {
         options: ContextOptions,
         events: Events,
     ) -> Result<Known, launch_builder::Error> {
+        let options = options.with_cache(self.cache());
         let context = hash_async(root.to_owned(), options, events).await?;
         Ok(Known {
             context,
@@ -67,6 +68,12 @@ impl Contexts {
             context,
             unchanged: self.remember(origin, context.digest)?,
         })
+    }
+
+    /// What was read of sources, so that an unchanged file is not read again; as private as
+    /// the file beside it.
+    fn cache(&self) -> PathBuf {
+        self.0.with_extension("cache")
     }
 
     /// The last digest of every source. A file that cannot be read only costs the words

@@ -4,6 +4,7 @@
 //! queue.db             the embedded queue
 //! agents/<name>/       one agent process: lock, journal/<run>.json, scratch/
 //! contexts.json        the context digest that each source had last
+//! contexts.cache/      what was read of sources; may be removed at any time
 //! work/<run>/          the working copy of a process run
 //! runs/<run>/          what the process runner keeps of a run
 //! logs/<job>-<n>.log   the output of every attempt

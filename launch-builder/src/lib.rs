@@ -83,6 +83,7 @@ pub mod docker;
 #[cfg(feature = "kaniko")]
 pub mod kaniko;
 
+mod clock;
 mod confine;
 mod dockerfile;
 #[cfg(any(feature = "docker", feature = "kaniko"))]

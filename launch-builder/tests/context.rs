@@ -78,7 +78,7 @@ proptest! {
     fn times_owners_modes_and_order_change_nothing(tree in any_tree()) {
         let (one, other) = (write(&tree, PLAIN), write(&tree, ODD));
         prop_assert_eq!(hash(one.path()), hash(other.path()));
-        for format in [Format::Tar, Format::TarGz] {
+        for format in [Format::Tar, Format::TarGz, Format::TarZst] {
             let (packed, archive) = pack(one.path(), format);
             prop_assert_eq!(packed.digest, hash(one.path()).digest);
             prop_assert_eq!(packed.archive_bytes, archive.len() as u64);
@@ -101,7 +101,7 @@ proptest! {
     fn an_archive_and_a_copy_are_the_tree_again(tree in any_tree()) {
         let root = write(&tree, ODD);
         let digest = hash(root.path());
-        for format in [Format::Tar, Format::TarGz] {
+        for format in [Format::Tar, Format::TarGz, Format::TarZst] {
             let copy = tempfile::tempdir().unwrap();
             let unpacked = context::unpack(pack(root.path(), format).1.as_slice(), copy.path()).unwrap();
             prop_assert_eq!((unpacked.files, unpacked.bytes), (digest.files, digest.bytes));

@@ -137,7 +137,7 @@ fn directories_need_no_entries_and_modes_no_umask() {
 #[test]
 fn a_cut_archive_is_an_error() {
     let root = write(&tree([("a", file(vec![1; 5000]))]), PLAIN);
-    for format in [Format::Tar, Format::TarGz] {
+    for format in [Format::Tar, Format::TarGz, Format::TarZst] {
         let (_, archive) = pack(root.path(), format);
         for end in [archive.len() / 3, archive.len() / 2] {
             let inside = tempfile::tempdir().unwrap();

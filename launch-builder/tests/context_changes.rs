@@ -40,8 +40,9 @@ fn meddle(mut meddle: impl FnMut(&Path)) -> Result<Packed, Error> {
     context::pack(root.path(), &options, writer, &Events::silent())
 }
 
+/// `big` is larger than what is read ahead of the writer, whatever the number of threads.
 fn meddled_with() -> Tree {
-    tree([("big", file(vec![7; 1 << 20])), ("sub/next", file("1"))])
+    tree([("big", file(vec![7; 40 << 20])), ("sub/next", file("1"))])
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_file_that_changes_while_it_is_read_is_named() {
             .open(root.join("big"))
             .unwrap()
     };
-    let grows = meddle(|root| open(root).set_len(2 << 20).unwrap());
+    let grows = meddle(|root| open(root).set_len(64 << 20).unwrap());
     let shrinks = meddle(|root| open(root).set_len(300_000).unwrap());
     let is_rewritten = meddle(|root| open(root).write_all(b"other").unwrap());
     for error in [grows, shrinks, is_rewritten].map(Result::unwrap_err) {

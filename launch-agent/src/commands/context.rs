@@ -1,5 +1,6 @@
 //! `context`: the builder crate's contexts by hand.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -26,9 +27,9 @@ pub(crate) enum Context {
         /// Its form [default: by its name, else tar.gz]
         #[arg(long, value_enum)]
         format: Option<Form>,
-        /// The gzip level, 0 to 9
-        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=9))]
-        level: u32,
+        /// How hard to compress: gzip 0 to 9, zstd 1 to 19 [default: 6, 3]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(0..=19))]
+        level: Option<u32>,
     },
 }
 
@@ -41,6 +42,12 @@ pub(crate) struct Directory {
     /// The file with the ignore rules [default: DIR/.dockerignore]
     #[arg(long, value_name = "FILE")]
     ignore_file: Option<PathBuf>,
+    /// Remember in this directory what was read and compressed
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Work on so many threads [default: one for each processor, up to 8]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
 }
 
 /// The form of an archive.
@@ -49,6 +56,8 @@ pub(crate) enum Form {
     Tar,
     #[value(name = "tar.gz")]
     TarGz,
+    #[value(name = "tar.zst")]
+    TarZst,
 }
 
 impl Context {
@@ -76,11 +85,15 @@ impl Context {
                 level,
             } => {
                 let form = format.unwrap_or_else(|| form_of(&out));
-                let options = directory.options().with_format(match form {
+                let mut options = directory.options().with_format(match form {
                     Form::Tar => Format::Tar,
                     Form::TarGz => Format::TarGz,
+                    Form::TarZst => Format::TarZst,
                 });
-                pack(directory, options.with_level(level), out, events, printer).await?;
+                if let Some(level) = level {
+                    options = options.with_level(level);
+                }
+                pack(directory, options, out, events, printer).await?;
             }
         }
         Ok(Exit::Done)
@@ -89,18 +102,25 @@ impl Context {
 
 impl Directory {
     fn options(&self) -> ContextOptions {
-        match &self.ignore_file {
-            Some(file) => ContextOptions::new().with_ignore_file(file),
-            None => ContextOptions::new(),
+        let mut options = ContextOptions::new();
+        if let Some(file) = &self.ignore_file {
+            options = options.with_ignore_file(file);
         }
+        if let Some(cache) = &self.cache {
+            options = options.with_cache(cache);
+        }
+        if let Some(threads) = self.threads {
+            options = options.with_threads(threads);
+        }
+        options
     }
 }
 
 fn form_of(out: &std::path::Path) -> Form {
-    if out.extension().is_some_and(|extension| extension == "tar") {
-        Form::Tar
-    } else {
-        Form::TarGz
+    match out.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("tar") => Form::Tar,
+        Some("zst" | "tzst") => Form::TarZst,
+        _ => Form::TarGz,
     }
 }
 

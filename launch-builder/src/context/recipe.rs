@@ -8,6 +8,29 @@ use sha2::{Digest as _, Sha256};
 /// The first bytes that are hashed. The number changes with the recipe.
 const VERSION: &[u8] = b"launch-context 1\n";
 
+/// What an entry turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Directory,
+    Link(Vec<u8>),
+    File {
+        executable: bool,
+        size: u64,
+        digest: Digest,
+    },
+}
+
+impl Found {
+    /// A file that is not in the tree.
+    pub(super) fn added(content: &[u8]) -> Self {
+        Self::File {
+            executable: false,
+            size: content.len() as u64,
+            digest: sha256(content),
+        }
+    }
+}
+
 /// Takes records in the order of the bytes of their paths.
 #[derive(Debug)]
 pub(super) struct Recipe {
@@ -26,35 +49,40 @@ impl Recipe {
         }
     }
 
-    pub(super) fn directory(&mut self, path: &[u8]) {
-        self.add("d 0755", 0, "-", path);
-    }
-
-    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) {
-        self.add(
-            "l 0777",
-            target.len() as u64,
-            &sha256(target).to_hex(),
-            path,
-        );
-    }
-
-    pub(super) fn file(&mut self, path: &[u8], executable: bool, size: u64, content: Digest) {
-        let kind = if executable { "f 0755" } else { "f 0644" };
-        self.add(kind, size, &content.to_hex(), path);
-    }
-
-    fn add(&mut self, kind: &str, size: u64, content: &str, path: &[u8]) {
+    /// Adds what was found at a path.
+    pub(super) fn add(&mut self, path: &[u8], found: &Found) {
         self.record.clear();
-        write!(self.record, "{kind} {size} {content} ").expect("a vector takes every write");
-        self.record.extend_from_slice(path);
-        self.record.push(0);
+        record(&mut self.record, path, found);
         self.hash.update(&self.record);
     }
 
     pub(super) fn finish(self) -> Digest {
         Digest::from_sha256(self.hash.finalize().into())
     }
+}
+
+/// Appends the record of what was found at a path.
+pub(super) fn record(to: &mut Vec<u8>, path: &[u8], found: &Found) {
+    let (kind, size, content) = match found {
+        Found::Directory => ("d 0755", 0, None),
+        Found::Link(target) => ("l 0777", target.len() as u64, Some(sha256(target))),
+        Found::File {
+            executable,
+            size,
+            digest,
+        } => {
+            let kind = if *executable { "f 0755" } else { "f 0644" };
+            (kind, *size, Some(*digest))
+        }
+    };
+    write!(to, "{kind} {size} ").expect("a vector takes every write");
+    match content {
+        Some(digest) => to.extend_from_slice(digest.to_hex().as_bytes()),
+        None => to.push(b'-'),
+    }
+    to.push(b' ');
+    to.extend_from_slice(path);
+    to.push(0);
 }
 
 /// The SHA-256 of bytes.

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -19,13 +20,17 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// The root of a tree, and the directory in it that was used last.
-#[derive(Debug)]
+/// So many directories on the way to the one used last stay open.
+const OPEN: usize = 32;
+
+/// The root of a tree, and the directories on the way to the one in it that was used last.
+#[derive(Debug, Clone)]
 pub(super) struct Root {
-    path: PathBuf,
-    top: OwnedFd,
+    path: Arc<Path>,
+    top: Arc<OwnedFd>,
     near: Vec<u8>,
-    near_directory: Option<OwnedFd>,
+    /// Where each ends in `near`.
+    open: Vec<(usize, Arc<OwnedFd>)>,
 }
 
 impl Root {
@@ -34,11 +39,21 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self {
-            path: path.to_owned(),
-            top,
+            path: path.into(),
+            top: Arc::new(top),
             near: Vec::new(),
-            near_directory: None,
+            open: Vec::new(),
         })
+    }
+
+    /// Where the root is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root itself.
+    pub(super) fn top(&self) -> &OwnedFd {
+        &self.top
     }
 
     /// Where an entry is, for people.
@@ -67,38 +82,41 @@ impl Root {
 
     /// The directory at `path`, the root if it is empty.
     pub(super) fn directory(&mut self, path: &[u8]) -> io::Result<&OwnedFd> {
-        if path.is_empty() {
-            return Ok(&self.top);
+        while let Some((end, _)) = self.open.last() {
+            let is_above = path.get(..*end) == Some(&self.near[..*end])
+                && matches!(path.get(*end), None | Some(b'/'));
+            if is_above {
+                break;
+            }
+            self.open.pop();
         }
-        if self.near != path || self.near_directory.is_none() {
-            let opened = self.descend(path)?;
-            self.near_directory = Some(opened);
-            self.near = path.to_vec();
+        let mut at = self.open.last().map_or(0, |(end, _)| *end);
+        self.near.truncate(at);
+        while at < path.len() {
+            let from = if at == 0 { 0 } else { at + 1 };
+            let slash = path[from..].iter().position(|b| *b == b'/');
+            at = slash.map_or(path.len(), |slash| from + slash);
+            self.descend(&path[from..at], at)?;
+            self.near.clear();
+            self.near.extend_from_slice(&path[..at]);
         }
         Ok(self
-            .near_directory
-            .as_ref()
-            .expect("it was opened just now"))
+            .open
+            .last()
+            .map_or(&self.top, |(_, directory)| directory))
     }
 
-    fn descend(&mut self, path: &[u8]) -> io::Result<OwnedFd> {
-        let below = path
-            .strip_prefix(self.near.as_slice())
-            .and_then(|p| p.strip_prefix(b"/"));
-        let (mut directory, rest) = match (below, self.near_directory.take()) {
-            (Some(rest), Some(near)) => (Some(near), rest),
-            _ => (None, path),
-        };
-        for component in rest.split(|b| *b == b'/') {
-            let above = directory.as_ref().unwrap_or(&self.top);
-            directory = Some(openat(
-                above,
-                OsStr::from_bytes(component),
-                DIRECTORY,
-                Mode::empty(),
-            )?);
+    fn descend(&mut self, name: &[u8], end: usize) -> io::Result<()> {
+        let above = self
+            .open
+            .last()
+            .map_or(&self.top, |(_, directory)| directory);
+        let opened = openat(above, OsStr::from_bytes(name), DIRECTORY, Mode::empty())?;
+        if self.open.len() == OPEN {
+            self.open.pop();
         }
-        directory.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+        self.open.push((end, Arc::new(opened)));
+        Ok(())
     }
 }
 

@@ -15,7 +15,10 @@ use crate::error::Error;
 use crate::event::{Event, Events};
 
 /// Entries by path, in the order of the bytes of their paths.
-pub(super) type Entries = BTreeMap<Vec<u8>, Kind>;
+pub(super) type Entries = Vec<(Vec<u8>, Kind)>;
+
+/// Entries while they come in any order.
+type Walked = BTreeMap<Vec<u8>, Kind>;
 
 /// What an entry is. Sizes and modes are read from the opened file, when it is read.
 #[derive(Debug, Clone)]
@@ -38,7 +41,7 @@ pub(super) fn scan(
     let mut scan = Scan {
         rules,
         events,
-        entries: Entries::new(),
+        entries: Walked::new(),
         waiting: Vec::new(),
     };
     let mut verdict = Verdict::default();
@@ -55,7 +58,7 @@ pub(super) fn scan(
     for (path, file) in &options.files {
         scan.entries.add(path, Arc::clone(file))?;
     }
-    Ok(scan.entries)
+    Ok(scan.entries.into_iter().collect())
 }
 
 /// A directory to look into.
@@ -68,7 +71,7 @@ struct Waiting {
 struct Scan<'a> {
     rules: &'a Rules,
     events: &'a Events,
-    entries: Entries,
+    entries: Walked,
     waiting: Vec<Waiting>,
 }
 
@@ -156,7 +159,7 @@ trait Additions {
     fn add_directories(&mut self, path: &[u8]);
 }
 
-impl Additions for Entries {
+impl Additions for Walked {
     fn add(&mut self, path: &[u8], file: Arc<AddedFile>) -> Result<(), Error> {
         let refuse = |why| Error::Path {
             what: "added file",

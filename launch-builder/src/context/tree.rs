@@ -11,22 +11,29 @@ use rustix::io::Errno;
 
 use super::root::{Root, split, to_path};
 use super::scan::open_root;
-use super::stream::Sink;
 use crate::error::Error;
 
 /// A directory that entries are written to.
 pub(super) struct Tree {
     root: Root,
-    file: Option<(File, bool)>,
 }
+
+/// A file that is being written.
+pub(super) struct Copy(File);
 
 impl Tree {
     /// Writes below `directory`, which has to be there.
     pub(super) fn new(directory: &Path) -> Result<Self, Error> {
         Ok(Self {
             root: open_root(directory)?,
-            file: None,
         })
+    }
+
+    /// The same tree, for another thread.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+        }
     }
 
     /// Adds a directory; one that is there stays.
@@ -76,12 +83,14 @@ impl Tree {
     }
 }
 
-impl Sink for Tree {
-    fn directory(&mut self, path: &[u8]) -> Result<(), Error> {
+impl Tree {
+    /// Adds a directory, which may be there.
+    pub(super) fn directory(&mut self, path: &[u8]) -> Result<(), Error> {
         self.make(path).map_err(|error| refusal(path, error))
     }
 
-    fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
+    /// Adds a link.
+    pub(super) fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Error> {
         let (above, name) = split(path);
         let above = self
             .root
@@ -91,24 +100,24 @@ impl Sink for Tree {
             .map_err(|errno| refusal(path, errno.into()))
     }
 
-    fn open(&mut self, path: &[u8], executable: bool, _: u64) -> Result<(), Error> {
+    /// Adds a file, to be written.
+    pub(super) fn open(&mut self, path: &[u8]) -> Result<Copy, Error> {
         let file = self.create(path).map_err(|error| refusal(path, error))?;
-        self.file = Some((file, executable));
-        Ok(())
+        Ok(Copy(file))
+    }
+}
+
+impl Copy {
+    /// Appends content.
+    pub(super) fn data(&mut self, bytes: &[u8]) -> Result<&mut Self, Error> {
+        self.0.write_all(bytes)?;
+        Ok(self)
     }
 
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let (file, _) = self
-            .file
-            .as_mut()
-            .expect("data comes between open and close");
-        Ok(file.write_all(bytes)?)
-    }
-
-    fn close(&mut self) -> Result<(), Error> {
-        let (file, executable) = self.file.take().expect("close comes after open");
+    /// The file is whole.
+    pub(super) fn close(&mut self, executable: bool) -> Result<(), Error> {
         let mode = if executable { 0o755 } else { 0o644 };
-        Ok(fchmod(file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?)
+        Ok(fchmod(&self.0, Mode::from_raw_mode(mode)).map_err(io::Error::from)?)
     }
 }
 

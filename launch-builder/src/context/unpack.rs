@@ -9,8 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use self::reader::{Entry, Reader};
 use super::root::to_path;
-use super::stream::Sink;
-use super::tree::Tree;
+use super::tree::{Copy, Tree};
 use crate::error::Error;
 
 const CHUNK: usize = 128 * 1024;
@@ -25,7 +24,7 @@ pub struct Unpacked {
     pub bytes: u64,
 }
 
-/// Unpacks a tar or tar.gz archive into a directory, which has to be there.
+/// Unpacks a tar, tar.gz or tar.zst archive into a directory, which has to be there.
 ///
 /// Files get mode 0644 or 0755 by the owner's executable bit, directories 0755, whatever the
 /// umask; times and owners are not restored. Symbolic links are restored as they are,
@@ -41,9 +40,11 @@ pub struct Unpacked {
 pub fn unpack(archive: impl Read, directory: impl AsRef<Path>) -> Result<Unpacked, Error> {
     let mut archive = BufReader::with_capacity(CHUNK, archive);
     let mut tree = Tree::new(directory.as_ref())?;
-    let is_gzip = archive.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    if is_gzip {
+    let begin = archive.fill_buf()?;
+    if begin.starts_with(&[0x1F, 0x8B]) {
         unpack_tar(MultiGzDecoder::new(archive), &mut tree)
+    } else if begin.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
+        unpack_tar(zstd::Decoder::with_buffer(archive)?, &mut tree)
     } else {
         unpack_tar(archive, &mut tree)
     }
@@ -71,9 +72,9 @@ fn unpack_tar(archive: impl Read, tree: &mut Tree) -> Result<Unpacked, Error> {
             }
             b'2' => tree.link(&path, &entry.target)?,
             _ => {
-                tree.open(&path, entry.mode & 0o100 != 0, entry.size)?;
-                unpacked.bytes += copy(&mut reader, tree, &mut buffer)?;
-                tree.close()?;
+                let mut file = tree.open(&path)?;
+                unpacked.bytes += copy(&mut reader, &mut file, &mut buffer)?;
+                file.close(entry.mode & 0o100 != 0)?;
             }
         }
         unpacked.files += 1;
@@ -91,13 +92,13 @@ fn check(path: &[u8], entry: &Entry) -> Result<(), &'static str> {
     }
 }
 
-fn copy(content: &mut impl Read, tree: &mut Tree, buffer: &mut [u8]) -> Result<u64, Error> {
+fn copy(content: &mut impl Read, file: &mut Copy, buffer: &mut [u8]) -> Result<u64, Error> {
     let mut bytes = 0;
     loop {
         match content.read(buffer) {
             Ok(0) => return Ok(bytes),
             Ok(count) => {
-                tree.data(&buffer[..count])?;
+                file.data(&buffer[..count])?;
                 bytes += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

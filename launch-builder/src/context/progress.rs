@@ -1,0 +1,82 @@
+//! How far a pass is, told now and then.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::recipe::Found;
+use crate::event::{Event, Events};
+
+/// Progress is told every so many entries or bytes.
+const TELL_ENTRIES: u64 = 512;
+const TELL_BYTES: u64 = 16 << 20;
+
+/// Counts of all threads.
+#[derive(Debug)]
+pub(super) struct Progress<'a> {
+    events: &'a Events,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    told: Mutex<(u64, u64)>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(events: &'a Events) -> Self {
+        Self {
+            events,
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            told: Mutex::new((0, 0)),
+        }
+    }
+
+    /// Files, links and content bytes so far.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.files), load(&self.bytes))
+    }
+
+    /// A file or link is done.
+    pub(super) fn file(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.tell(false);
+    }
+
+    /// Bytes of a file are done.
+    pub(super) fn bytes(&self, count: u64) {
+        self.bytes.fetch_add(count, Ordering::Relaxed);
+        self.tell(false);
+    }
+
+    /// An entry is done that was not read bit by bit.
+    pub(super) fn found(&self, found: &Found) {
+        match found {
+            Found::Directory => {}
+            Found::Link(_) => self.file(),
+            Found::File { size, .. } => {
+                self.bytes(*size);
+                self.file();
+            }
+        }
+    }
+
+    /// Says the last word.
+    pub(super) fn end(&self) {
+        self.tell(true);
+    }
+
+    /// Tells under the lock, so that numbers never fall; whoever finds it taken leaves it to
+    /// the other.
+    fn tell(&self, is_last: bool) {
+        let told = if is_last {
+            self.told.lock().ok()
+        } else {
+            self.told.try_lock().ok()
+        };
+        let Some(mut told) = told else { return };
+        let (files, bytes) = self.so_far();
+        if is_last || files - told.0 >= TELL_ENTRIES || bytes - told.1 >= TELL_BYTES {
+            *told = (files, bytes);
+            self.events.say(Event::Context { files, bytes });
+        }
+    }
+}
