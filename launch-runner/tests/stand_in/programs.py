@@ -75,7 +75,8 @@ class Faults:
         with self.lock:
             self.requests += 1
             self.counts[action] = self.counts.get(action, 0) + 1
-            return self.throttle > 0 and self.requests % self.throttle == 0
+            # Google's library keeps a token that was refused as a failure, for seconds.
+            return action != "token" and self.throttle > 0 and self.requests % self.throttle == 0
 
     def is_lost(self, action):
         with self.lock:
@@ -113,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         action = self.action()
-        if action != "token" and self.faults.is_throttled(action):
+        if self.faults.is_throttled(action):
             return self.reply(*self.throttled())
         answer = self.answer(action, body)
         if self.faults.is_lost(action):
