@@ -5,11 +5,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-use super::{Fault, Managed, Stand};
+use super::{Fault, Managed, Stand, patiently};
 use crate::run::{RunEnd, RunEvent, RunState};
 
 /// From this pause after failures on, people are told that we wait.
 const WORTH_A_WARNING: Duration = Duration::from_secs(4);
+
+/// How often a piece of output is asked for, and the pause between.
+const READS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a service is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +68,32 @@ pub(crate) fn events<R: Managed>(run: R, offset: u64, pace: Pace) -> BoxStream<'
 
 /// At most `limit` bytes of output from `offset` on.
 pub(crate) async fn slice<R: Managed>(run: &R, offset: u64, limit: usize) -> Result<Bytes, Fault> {
-    let ended = run.look().await?.is_ended();
+    let ended = patiently(|| run.look()).await?.is_ended();
     let (mut cursor, mut skip, mut slice) = (R::Cursor::default(), offset, BytesMut::new());
     while slice.len() < limit {
-        let Some(piece) = run.read(&mut cursor, ended).await? else {
+        let Some(piece) = read(run, &mut cursor, ended).await? else {
             break;
         };
         slice.extend_from_slice(&after(piece, &mut skip));
     }
     slice.truncate(limit);
     Ok(slice.freeze())
+}
+
+/// Reads the next output, and again where the service is busy.
+async fn read<R: Managed>(
+    run: &R,
+    cursor: &mut R::Cursor,
+    ended: bool,
+) -> Result<Option<Bytes>, Fault> {
+    for _ in 1..READS {
+        match run.read(cursor, ended).await {
+            Err(Fault::Away(error)) => tracing::debug!(error, "reading again"),
+            other => return other,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    run.read(cursor, ended).await
 }
 
 /// What of a piece comes after the first `skip` bytes.
