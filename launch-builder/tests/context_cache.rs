@@ -57,7 +57,7 @@ fn unchanged_files_are_not_read_again() {
     std::thread::sleep(SETTLED);
     // One thread is the one that calls.
     let options = cached(cache.path()).with_threads(NonZeroUsize::MIN);
-    let mut read = || {
+    let read = || {
         let before = read_so_far();
         let hashed = context::hash(root.path(), &options, &Events::silent()).unwrap();
         assert_eq!(hashed, expected);

@@ -66,9 +66,7 @@ impl Chain {
         if let Some(found) = step(&mut steps, ENVIRONMENT, &environment).await? {
             return Ok(found);
         }
-        let far = self
-            .config(&self.http)
-            .with_region(self.aws_region().await.clone());
+        let far = config(&self.http).with_region(self.aws_region().await.clone());
         let profile = self.profile_provider(&far);
         if let Some(found) = step(&mut steps, PROFILE, &profile).await? {
             return Ok(found);
