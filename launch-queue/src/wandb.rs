@@ -222,7 +222,7 @@ impl Queue for WandbQueue {
             let item = match self.held(hold) {
                 // It ended before, and the answer was not heard.
                 Err(Failure::Contract(Error::Ended(_))) => return Ok(()),
-                held => held?,
+                answer => answer?,
             };
             finish::tell(&self.api, &item, &outcome).await?;
             self.items.forget(&hold.job)

@@ -74,6 +74,8 @@
 //! [`Run::clean_up`]: run::Run::clean_up
 //! [`Run::handle`]: run::Run::handle
 
+#[cfg(feature = "sagemaker")]
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "docker")]

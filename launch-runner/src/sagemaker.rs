@@ -21,7 +21,7 @@
 //! - Cancelling gives a program SageMaker's own grace, two minutes, whatever is asked for.
 //! - `Stopped` has no exit code; who stopped a job is not told. A job that failed tells its
 //!   code in words, which are read.
-//! - CloudWatch keeps lines, without those that are empty, and replaces what is no UTF-8.
+//! - `CloudWatch` keeps lines, without those that are empty, and replaces what is no UTF-8.
 //!   Of several hosts, the first one's output is live, the others' follows at the end.
 //! - Training jobs stay for ever: cleaning up removes our tags. After it, the same key is
 //!   refused unless the queue or the run id gives the job another name.

@@ -53,8 +53,11 @@ const CATEGORIES: &[&Category] = &[
     &wandb_ref::CATEGORY,
 ];
 
+/// What of an output is compared.
+type Meaning = fn(&Value) -> Value;
+
 /// What of an output is compared, where it is not all of it as it stands.
-const MEANINGS: &[(&str, fn(&Value) -> Value)] = &[
+const MEANINGS: &[(&str, Meaning)] = &[
     ("docker_argv", docker_argv::meaning),
     ("sagemaker", sagemaker::meaning),
     ("vertex", vertex::meaning),

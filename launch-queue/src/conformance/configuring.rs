@@ -17,6 +17,9 @@ fn gpu_queue() -> QueueSettings {
 }
 
 /// The settings of a queue come out as they went in, and other queues have their own.
+///
+/// # Panics
+/// If it is otherwise.
 pub async fn settings_come_out_as_they_went_in(harness: Arc<dyn Harness>) {
     let queue = harness.handle().await;
     enqueued(&*queue, job()).await;
@@ -36,6 +39,9 @@ pub async fn settings_come_out_as_they_went_in(harness: Arc<dyn Harness>) {
 }
 
 /// A template is filled when a job is submitted, and later settings do not change it.
+///
+/// # Panics
+/// If it is otherwise.
 pub async fn a_template_is_filled_when_a_job_is_submitted(harness: Arc<dyn Harness>) {
     let queue = harness.handle().await;
     let name = queue_name("q");
@@ -57,6 +63,9 @@ pub async fn a_template_is_filled_when_a_job_is_submitted(harness: Arc<dyn Harne
 }
 
 /// What the settings do not allow is refused, and leaves nothing behind.
+///
+/// # Panics
+/// If it is otherwise.
 pub async fn what_the_settings_do_not_allow_is_refused(harness: Arc<dyn Harness>) {
     let queue = harness.handle().await;
     let name = queue_name("q");
@@ -83,6 +92,9 @@ pub async fn what_the_settings_do_not_allow_is_refused(harness: Arc<dyn Harness>
 }
 
 /// A paused queue takes jobs in and gives none out, until it goes on.
+///
+/// # Panics
+/// If it is otherwise.
 pub async fn a_paused_queue_gives_nothing_out(harness: Arc<dyn Harness>) {
     let queue = harness.handle().await;
     let name = queue_name("q");

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use launch_config::id::{JobId, QueueName};
+
 use super::failure::Failure;
 use super::record::{StoredJob, stored_job, unsigned};
 use super::statement::{Session, ahead};
@@ -44,8 +46,8 @@ pub(super) async fn lease(
     request: &LeaseRequest,
 ) -> Result<Option<Taken>, Failure> {
     session.rows(MAKE_READY, &[&session.now_ms()]).await?;
-    let queues: Vec<&str> = request.queues.iter().map(|queue| queue.as_str()).collect();
-    let only = request.only.as_ref().map(|job| job.as_str());
+    let queues: Vec<&str> = request.queues.iter().map(QueueName::as_str).collect();
+    let only = request.only.as_ref().map(JobId::as_str);
     let row = session
         .row(
             LEASE,

@@ -39,10 +39,10 @@ pub(super) async fn create(api: &Api, queue: &QueueName) -> Result<(), Failure> 
         "access": "PROJECT",
     });
     let data = api.call(&CREATE_QUEUE, variables).await?;
-    match data["createRunQueue"]["success"] == true {
-        true => Ok(()),
-        false => Err(Failure::Refused("the queue was not made".to_owned())),
+    if data["createRunQueue"]["success"] == true {
+        return Ok(());
     }
+    Err(Failure::Refused("the queue was not made".to_owned()))
 }
 
 pub(super) async fn configure(

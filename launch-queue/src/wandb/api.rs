@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -20,7 +20,7 @@ use super::options::{Identity, WandbOptions};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause, unless the server asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// A token is exchanged anew when it has less than this left.
 const TOKEN_MARGIN: Duration = Duration::from_mins(5);
@@ -47,7 +47,7 @@ impl Api {
         let provider = Arc::new(ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_platform_verifier())
+            .and_then(BuilderVerifierExt::with_platform_verifier)
             .map_err(|error| Failure::Setup(error.to_string()))?
             .with_no_client_auth();
         let http = reqwest::Client::builder()

@@ -88,9 +88,11 @@ impl Item {
 /// `w` and the hexadecimal digits of the server's id, which is opaque and may hold what no
 /// name of a container or pod may.
 pub(super) fn job_id(item: &str) -> Result<JobId, Failure> {
-    let digits: String = item.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("w{digits}")
-        .parse()
+    let mut text = String::from("w");
+    for byte in item.bytes() {
+        text += &format!("{byte:02x}");
+    }
+    text.parse()
         .map_err(|_| Failure::Shape("item id of a sensible length"))
 }
 

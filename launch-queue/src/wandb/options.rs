@@ -54,6 +54,9 @@ pub enum Identity {
 
 impl WandbOptions {
     /// The queues of `entity` at the public server.
+    ///
+    /// # Panics
+    /// Never: the address is a constant.
     pub fn new(entity: impl Into<String>, identity: Identity) -> Self {
         Self {
             base_url: Url::parse(PUBLIC_SERVER).expect("a constant URL"),

@@ -54,7 +54,7 @@ impl Application {
         let need = |name| from.need(name).map_err(Lookup::Absent);
         let proof = Proof::Token(need("AZURE_FEDERATED_TOKEN_FILE")?.into());
         Self::new(
-            &authority,
+            authority,
             need("AZURE_TENANT_ID")?,
             need("AZURE_CLIENT_ID")?,
             proof,

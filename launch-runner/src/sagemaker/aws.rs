@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
@@ -15,6 +15,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::request::Identity;
+use crate::clock;
 use crate::managed::{Fault, Http, Reply};
 
 /// Credentials are renewed this long before their end.
@@ -172,7 +173,7 @@ impl Aws {
             .identity(&identity)
             .region(&self.region)
             .name(service.names().0)
-            .time(SystemTime::now())
+            .time(clock::now())
             .settings(SigningSettings::default())
             .build()?
             .into();
@@ -194,7 +195,7 @@ impl Aws {
     async fn credentials(&self) -> Result<Credentials, Fault> {
         let fresh = |credentials: &Credentials| {
             let end = credentials.expiry();
-            end.is_none_or(|end| end > SystemTime::now() + EARLY)
+            end.is_none_or(|end| end > clock::now() + EARLY)
         };
         if let Some(kept) = self.kept().clone().filter(fresh) {
             return Ok(kept);

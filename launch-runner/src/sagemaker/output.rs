@@ -1,4 +1,4 @@
-//! The output of a training job: its streams in CloudWatch Logs, one after the other.
+//! The output of a training job: its streams in `CloudWatch` Logs, one after the other.
 //!
 //! A job has a stream for each of its hosts, `<job>/algo-<n>-<time>`, and another when it is
 //! restarted. A watcher that comes back counts bytes, so the order must always be the same:

@@ -123,7 +123,7 @@ impl Api {
             let answer = self.send(Method::GET, url.as_str(), None).await?;
             jobs.extend(answer["customJobs"].as_array().cloned().unwrap_or_default());
             match answer["nextPageToken"].as_str() {
-                Some(token) if !token.is_empty() => page = token.to_owned(),
+                Some(token) if !token.is_empty() => token.clone_into(&mut page),
                 _ => return Ok(jobs),
             }
         }

@@ -69,6 +69,10 @@ fn flags(cli: &Value) -> Result<Flags, Box<dyn Error>> {
         .with_verbosity(verbosity))
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a filter gives references to references"
+)]
 /// The warnings the schema of the Python agent prints: ours are more.
 fn is_theirs(problem: &&Problem) -> bool {
     let unknown = problem.kind == ProblemKind::UnknownKey;

@@ -91,7 +91,7 @@ impl QueueItem {
         });
         let mut context = context(&queue).with_resource(resource);
         context = context.with_server(server(input), Some(Secret::new("a".repeat(40))));
-        context.image = self.project.image.clone();
+        context.image.clone_from(&self.project.image);
         job_environment(&self.spec, &context)
     }
 

@@ -28,7 +28,7 @@ impl<'a> Value<'a> {
 }
 
 /// The fields of a message, by number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -38,18 +38,23 @@ impl<'a> Iterator for Fields<'a> {
         loop {
             let key = self.varint()?;
             let value = match key & 7 {
-                0 => Some(Value::Number(self.varint()?)),
-                1 => self.skip(8)?,
+                0 => Value::Number(self.varint()?),
                 2 => {
                     let length = usize::try_from(self.varint()?).ok()?;
-                    Some(Value::Bytes(self.split(length)?))
+                    Value::Bytes(self.split(length)?)
                 }
-                5 => self.skip(4)?,
+                // Numbers of a fixed width, which none of these messages has.
+                1 => {
+                    self.split(8)?;
+                    continue;
+                }
+                5 => {
+                    self.split(4)?;
+                    continue;
+                }
                 _ => return None,
             };
-            if let Some(value) = value {
-                return Some((key >> 3, value));
-            }
+            return Some((key >> 3, value));
         }
     }
 }
@@ -71,10 +76,6 @@ impl<'a> Fields<'a> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(head)
-    }
-
-    fn skip(&mut self, count: usize) -> Option<Option<Value<'a>>> {
-        self.split(count).map(|_| None)
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn set(
         "mac-address" => first(options).mac_address = filled(given)?,
         "link" => add(&mut host.links, many(given)?),
         "add-host" => {
-            let hosts = many(given)?.into_iter().map(extra_host);
+            let hosts = many(given)?;
+            let hosts = hosts.iter().map(|text| extra_host(text));
             add(&mut host.extra_hosts, hosts.collect::<Result<Vec<_>, _>>()?);
         }
         "dns" => add(&mut host.dns, many(given)?),
@@ -154,7 +155,7 @@ fn is_own_network(mode: &str) -> bool {
 }
 
 /// `name:address` or `name=address`, which the engine takes as the former.
-fn extra_host(text: String) -> Result<String, String> {
+fn extra_host(text: &str) -> Result<String, String> {
     let parts = text.split_once('=').or_else(|| text.split_once(':'));
     match parts {
         Some((name, address)) if !name.is_empty() && !address.is_empty() => {

@@ -90,9 +90,10 @@ impl Facts {
             "ulimit" => self.add(name, ulimit(value)?),
             "gpus" => self.add(name, gpus(value)?),
             "net" => self.put("network", json!(value)),
-            "memory" | "memory-reservation" | "shm-size" => self.put(name, json!(size(value)?)),
             "memory-swap" if value == "-1" => self.put(name, json!(-1)),
-            "memory-swap" => self.put(name, json!(size(value)?)),
+            "memory" | "memory-reservation" | "memory-swap" | "shm-size" => {
+                self.put(name, json!(size(value)?));
+            }
             "cpus" => self.put(name, json!(nano_cpus(value)?)),
             "cpu-period" | "cpu-quota" | "cpu-shares" | "pids-limit" => {
                 let number: i64 = value.parse().map_err(|_| format!("no integer: {value}"))?;
@@ -117,9 +118,9 @@ impl Facts {
 
     fn add(&mut self, name: &str, value: Value) {
         let list = self.options.entry(name).or_insert_with(|| json!([]));
-        list.as_array_mut()
-            .into_iter()
-            .for_each(|list| list.push(value.clone()));
+        if let Some(list) = list.as_array_mut() {
+            list.push(value);
+        }
     }
 
     fn with(self, image: &str, words: &[&str]) -> Value {

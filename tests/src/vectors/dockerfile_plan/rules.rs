@@ -21,7 +21,7 @@ pub(super) const RULES: &[Improvement] = &[
             let words = command(&case.input);
             let script = words
                 .iter()
-                .find(|word| word.ends_with(".py") || word.ends_with(".sh"));
+                .find(|word| is_script(word, "py") || is_script(word, "sh"));
             answer.is_refused() && script.is_some_and(|script| !has(&case.input, script))
         },
     },
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Improvement] = &[
             let ours = answer.accepted().map(|output| &output["dockerfile"]);
             let script = command(&case.input)
                 .into_iter()
-                .find(|word| word.ends_with(".py"));
+                .find(|word| is_script(word, "py"));
             let beside = script.map(|script| beside(&script));
             case.output["dockerfile"] == "generated"
                 && beside.is_some_and(|path| has(&case.input, &path) && ours == Some(&json!(path)))
@@ -292,12 +292,17 @@ fn pyproject(case: &Case) -> Option<Value> {
     Some(words).filter(|words| words.as_array().is_some_and(|words| !words.is_empty()))
 }
 
+/// Whether a word of a command is a file of this kind, by its name as it is written.
+fn is_script(word: &str, kind: &str) -> bool {
+    word.rsplit_once('.').is_some_and(|(_, end)| end == kind)
+}
+
 /// A script that stands alone gets what runs it: no image finds it on its path.
 fn interpreted(command: &Value) -> Value {
     let words = strings(command);
     let interpreter: &[&str] = match words.first() {
-        Some(script) if script.ends_with(".py") => &["python", "-u"],
-        Some(script) if script.ends_with(".sh") => &["bash"],
+        Some(script) if is_script(script, "py") => &["python", "-u"],
+        Some(script) if is_script(script, "sh") => &["bash"],
         _ => return command.clone(),
     };
     let all = interpreter
