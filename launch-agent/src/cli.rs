@@ -107,7 +107,7 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Context(command) => command.run(printer).await,
         Command::Build(command) => command.run(global, printer).await,
         Command::Config(command) => command.run(global, printer),
-        Command::Doctor(command) => command.run(global, printer).await,
+        Command::Doctor(command) => Box::pin(command.run(global, printer)).await,
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "launch-agent", &mut text);

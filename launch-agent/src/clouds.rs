@@ -34,7 +34,10 @@ impl<R> Late<R> {
         }
     }
 
-    async fn get(&self) -> Result<&R, Error> {
+    async fn get(&self) -> Result<&R, Error>
+    where
+        R: Send + Sync,
+    {
         let connect = || (self.connect)(&self.settings);
         self.runner.get_or_try_init(connect).await
     }

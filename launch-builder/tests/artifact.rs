@@ -147,11 +147,11 @@ async fn files_come_at_the_same_time_and_as_they_are() {
     assert_eq!(tree.origin(), "wandb-artifact://acme/vision/code:v1");
     let most = store.most_at_once.load(Ordering::SeqCst);
     assert!((2..=32).contains(&most), "{most} at once");
-    let (root, names) = (
+    let (root, paths) = (
         tree.root().to_owned(),
         fs_err::read_dir(tree.root()).unwrap().count(),
     );
-    assert_eq!(names, 7, "nothing but the files is there");
+    assert_eq!(paths, 7, "nothing but the files is there");
     drop(tree);
     assert!(!root.exists(), "a fetched artifact goes with its value");
 }

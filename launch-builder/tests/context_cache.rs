@@ -240,7 +240,9 @@ fn a_damaged_cache_is_as_good_as_none() {
         }
         let files = files_below(cache.path());
         assert!(files.len() > 2);
-        files.iter().for_each(|file| damage(file));
+        for file in &files {
+            damage(file);
+        }
     }
     // Where no directory can be, nothing is remembered, and nothing fails.
     let blocked = cache.path().join("file");

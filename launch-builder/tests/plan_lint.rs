@@ -1,7 +1,5 @@
 //! Every generated Dockerfile against rules of the kind hadolint has; each names its own.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot have ends it")]
-
 use launch_builder::plan::{BuildSpec, plan};
 use launch_builder::source::SourceTree;
 
@@ -15,7 +13,7 @@ const RULES: &[Rule] = &[
     ("DL3002 the last user is not root", |lines| {
         of(lines, "USER")
             .last()
-            .is_some_and(|user| !user.starts_with("0") && user != "root")
+            .is_some_and(|user| !user.starts_with('0') && user != "root")
     }),
     ("DL3003 no `cd`", |lines| {
         of(lines, "RUN").all(|run| !run.contains("cd /"))

@@ -7,8 +7,10 @@ use launch_config::load::{Severity, agent_text};
 
 fn files(directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
-    let entries = fs_err::read_dir(directory).unwrap();
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let entries = fs_err::read_dir(directory).expect("the broken files");
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.expect("a broken file").path())
+        .collect();
     files.sort();
     files
 }

@@ -1,5 +1,6 @@
 //! The PostgreSQL server the tests run against, if there is one.
 #![cfg(feature = "postgres")]
+#![allow(clippy::print_stdout, reason = "a test says why it was skipped")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use launch_queue::Error;

@@ -335,7 +335,7 @@ fn docker_runs_mounted_code_where_nothing_builds() {
     ];
     let more = ["--builder", "noop", "--", "a b"];
     let said = agent.say(&[&args[..], &more].concat()).expect(0);
-    assert!(said.err.contains("ran /mnt/wandb 3.7 ['a b']"), "{said:#?}");
+    assert!(said.out.contains("ran /mnt/wandb 3.7 ['a b']"), "{said:#?}");
     assert!(
         said.out.contains("mounted into `python:3.11-slim`"),
         "{said:#?}"

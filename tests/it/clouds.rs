@@ -58,7 +58,7 @@ fn outcome_after_a_kill(agent: &Agent, spec: &Value, file: &std::path::Path) -> 
     fs_err::write(&path, spec.to_string()).unwrap();
     let id = agent.submit(&["-q", "q", "--config", path.to_str().unwrap()]);
     let mut child = agent.start(&["run", "-q", "q"]);
-    eventually("the job starts", Duration::from_secs(60), || {
+    eventually("the job starts", Duration::from_mins(1), || {
         file.exists().then_some(())
     });
     signal(&child, Signal::KILL);

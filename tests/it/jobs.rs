@@ -151,7 +151,7 @@ fn a_spec_that_only_the_agent_sees_is_refused_with_its_reason() {
         outcome["message"]
             .as_str()
             .unwrap()
-            .contains("`sagemaker` is not supported"),
+            .contains("`sagemaker` pulls its images"),
         "{outcome}"
     );
     let outcome = agent.outcome("q", &none);

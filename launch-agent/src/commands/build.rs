@@ -40,8 +40,8 @@ pub(crate) struct Build {
     #[arg(long, value_name = "REPOSITORY")]
     destination: Option<ImageRef>,
     /// Set an `ARG` of the Dockerfile; it ends in the image's history
-    #[arg(long, value_name = "NAME=VALUE", value_parser = build_arg)]
-    build_arg: Vec<(String, String)>,
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = build_arg)]
+    argument: Vec<(String, String)>,
     /// Let steps mount a secret (`RUN --mount=type=secret,id=ID`): `ID` and `env=VARIABLE` or
     /// `src=FILE`
     #[arg(long, value_name = "id=ID,env=VARIABLE|src=FILE", value_parser = secret)]
@@ -84,7 +84,7 @@ impl Build {
         let platform = settings.config.builder.platform.clone();
         let build = build_spec(&spec, platform.as_deref());
         let mut build = build.map_err(|error| Failure::usage(error.to_string()))?;
-        build.build_args.extend(self.build_arg.iter().cloned());
+        build.build_args.extend(self.argument.iter().cloned());
         let planned = plan(&tree, &build).map_err(|error| Failure::from(error).by_user())?;
         let app = App::build(settings).await?;
         let planned = app.with_bases(planned).await;

@@ -130,8 +130,8 @@ async fn plan_code(
         plan = task.app.with_bases(plan).await;
     }
     let choice = choose::for_code(task.app, spec, &plan).await;
-    check_early(task, &choice).await?;
     check_reachable(task, &choice)?;
+    check_early(task, &choice).await?;
     if choice.resource == Resource::LocalProcess {
         if let Some(requirements) = &plan.requirements {
             let file = requirements.file.display();

@@ -27,6 +27,7 @@ pub struct BuilderConfig {
     pub platform: Option<String>,
     /// What becomes of code that nothing builds an image of.
     #[serde(rename = "noop-code")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<NoopCode>"))]
     pub noop_code: NoopCode,
     /// What only builds in a cluster read.
     #[serde(flatten)]

@@ -140,8 +140,8 @@ impl State {
     }
 
     fn pop(&mut self, queue: &str) -> Value {
-        let waits = |item: &&mut Item| item.queue == queue && item.state == "PENDING";
-        let found = self.items.iter_mut().find(|(_, item)| waits(&item));
+        let waits = |item: &Item| item.queue == queue && item.state == "PENDING";
+        let found = self.items.iter_mut().find(|(_, item)| waits(item));
         match found {
             Some((id, item)) => {
                 item.state = "LEASED";

@@ -156,7 +156,7 @@ mod tests {
         let get = || cached.get(async || service.ask().await);
         let (a, b, c) = tokio::join!(get(), get(), get());
         assert_eq!((a, b, c), (Ok(1), Ok(1), Ok(1)));
-        tokio::time::advance(HOUR - MARGIN - Duration::from_secs(1)).await;
+        tokio::time::advance(HOUR.saturating_sub(MARGIN + Duration::from_secs(1))).await;
         assert_eq!(get().await, Ok(1));
         tokio::time::advance(Duration::from_secs(2)).await;
         let (a, b) = tokio::join!(get(), get());
@@ -169,7 +169,7 @@ mod tests {
         let get = || cached.get(async || service.ask().await);
         assert_eq!(get().await, Ok(1));
         service.down.store(true, Ordering::SeqCst);
-        tokio::time::advance(HOUR - MARGIN + Duration::from_secs(1)).await;
+        tokio::time::advance(HOUR.saturating_sub(MARGIN) + Duration::from_secs(1)).await;
         assert_eq!(get().await, Ok(1));
         assert_eq!(get().await, Ok(1));
         let asked = service.asked.load(Ordering::SeqCst);

@@ -118,9 +118,9 @@ mod tests {
 
     fn message(fields: &[(u8, &[u8])]) -> Vec<u8> {
         let mut message = Vec::new();
-        fields
-            .iter()
-            .for_each(|(number, bytes)| put(&mut message, *number, bytes));
+        for (number, bytes) in fields {
+            put(&mut message, *number, bytes);
+        }
         message
     }
 
@@ -157,14 +157,14 @@ mod tests {
             trace.take(&message(&[(number, part)]), &mut log);
         }
         let said: Vec<_> = said.lock().unwrap().clone();
-        let line = |text: &str| Event::Log(text.to_owned());
+        let logged = |text: &str| Event::Log(text.to_owned());
         let expected = [
-            line("[2/3] RUN x"),
+            logged("[2/3] RUN x"),
             Event::Fetch("[internal] load".to_owned()),
-            line("other"),
-            line("half done"),
+            logged("other"),
+            logged("half done"),
             Event::Warning("casing".to_owned()),
-            line("ERROR [2/3] RUN x: exit code: 3"),
+            logged("ERROR [2/3] RUN x: exit code: 3"),
         ];
         assert_eq!(said, expected);
     }
