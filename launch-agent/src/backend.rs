@@ -14,6 +14,7 @@ use crate::settings::Settings;
 
 /// How long an idle agent waits before it looks again. The embedded queue answers in well
 /// under a millisecond, so this is below a thousandth of a core.
+#[cfg(feature = "sqlite")]
 const POLL: Duration = Duration::from_millis(250);
 
 /// The same for a queue that says when something arrives: what is left to find are jobs
