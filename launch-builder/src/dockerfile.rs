@@ -7,7 +7,7 @@
 //! an archive, so its text drops what was added to the code in a stage of its own.
 
 mod bases;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "kaniko"))]
 mod failed;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use std::path::Path;
 use launch_config::image::ImageRef;
 
 pub(crate) use self::bases::bases;
-#[cfg(feature = "docker")]
+#[cfg(any(feature = "docker", feature = "kaniko"))]
 pub(crate) use self::failed::failed_packages;
 use crate::plan::{
     DOCKERFILE_NAME, Dockerfile, DockerfileOrigin, EntryPoint, Python, Requirements,

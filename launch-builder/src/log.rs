@@ -72,11 +72,13 @@ impl<'a> Log<'a> {
         self.events.say(Event::Log(line));
     }
 
+    #[cfg(feature = "docker")]
     /// What only matters while it happens.
     pub(super) fn progress(&self, text: &str) {
         self.events.say(Event::Fetch(self.shown(text)));
     }
 
+    #[cfg(feature = "docker")]
     /// A remark for a person.
     pub(super) fn warn(&self, text: &str) {
         self.events.say(Event::Warning(self.shown(text)));
@@ -86,6 +88,7 @@ impl<'a> Log<'a> {
         mask(text, &self.hidden)
     }
 
+    #[cfg(feature = "docker")]
     /// Text of the engine's without the secrets.
     pub(super) fn masked(&self, text: &str) -> String {
         self.shown(text)
