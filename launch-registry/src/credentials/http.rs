@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use launch_config::secret::{self, Secret};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+#[cfg(feature = "gcp")]
+use reqwest::header::AUTHORIZATION;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -87,6 +89,7 @@ impl Question {
     }
 
     /// RFC 6750.
+    #[cfg(feature = "gcp")]
     pub(crate) fn with_bearer(mut self, token: &Secret) -> Self {
         self.secrets.push(token.clone());
         let value = Secret::new(format!("Bearer {}", token.expose()));

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "gcp")]
+use std::path::Path;
+#[cfg(feature = "azure")]
+use std::path::PathBuf;
 
 /// Variables of the environment, as they were when this was made.
 ///

@@ -60,6 +60,13 @@ impl StoreOptions {
     /// # Errors
     /// [`StoreError::NotBuilt`] without the feature for this cloud, [`StoreError::Config`]
     /// for an endpoint that is no URL.
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(
+            clippy::unused_async,
+            reason = "the same signature with and without the feature"
+        )
+    )]
     pub async fn found(uri: &StoreUri) -> Result<Self, StoreError> {
         match uri {
             #[cfg(feature = "s3")]

@@ -11,6 +11,7 @@ use crate::oci::{Network, RetryPolicy};
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     pub(super) credentials: Arc<dyn CredentialSource>,
+    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "only S3 has regions"))]
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<Url>,
     pub(super) retry: RetryPolicy,
