@@ -64,6 +64,8 @@ start_limited() {
     port=$(free_port)
     open=$(sed -n 's/^LAUNCH_TEST_REGISTRY=//p' "$DIR/env")
     cat >"$DIR/nginx.conf" <<NGINX
+# Workers of another user could not open the files beside this one.
+user $(id -un);
 daemon off;
 pid $DIR/nginx.pid;
 error_log stderr;

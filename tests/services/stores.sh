@@ -57,6 +57,8 @@ start_gcs() {
     local port
     port=$(free_port)
     cat >"$DIR/nginx.conf" <<NGINX
+# Workers of another user could not open the files beside this one.
+user $(id -un);
 daemon off;
 pid $DIR/nginx.pid;
 error_log stderr;
