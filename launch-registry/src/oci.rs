@@ -21,6 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
@@ -125,6 +126,7 @@ impl OciRegistry {
             base,
             scopes,
             events: Arc::clone(events),
+            accepted: AtomicBool::new(false),
         })
     }
 }

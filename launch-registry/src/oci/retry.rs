@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 use crate::clock;
 
+/// How many challenges in a row a login answers that was accepted before.
+const CHALLENGES: u32 = 4;
+
 /// How often and how long a failed request is tried again.
 ///
 /// Both bounds hold: whichever is reached first ends it. An upload that moves forward
@@ -114,8 +117,8 @@ pub(crate) struct Pace<'a> {
     policy: &'a RetryPolicy,
     tries: u32,
     failing_since: Option<Instant>,
-    /// Whether a challenge was answered since the last progress.
-    challenged: bool,
+    /// How many challenges were answered since the last progress.
+    challenges: u32,
 }
 
 impl<'a> Pace<'a> {
@@ -124,7 +127,7 @@ impl<'a> Pace<'a> {
             policy,
             tries: 0,
             failing_since: None,
-            challenged: false,
+            challenges: 0,
         }
     }
 
@@ -133,9 +136,12 @@ impl<'a> Pace<'a> {
         *self = Self::new(self.policy);
     }
 
-    /// Whether this is the first challenge, which deserves an answer.
-    pub(crate) fn first_challenge(&mut self) -> bool {
-        !std::mem::replace(&mut self.challenged, true)
+    /// Whether a challenge deserves an answer: the first one does, and where the same login
+    /// was accepted before, a few more do. Whoever has just been let in is not a stranger;
+    /// a login that was taken back stays one.
+    pub(crate) fn answers_challenge(&mut self, is_accepted: bool) -> bool {
+        self.challenges += 1;
+        self.challenges <= if is_accepted { CHALLENGES } else { 1 }
     }
 
     /// Counts a failure; how long to wait before the next try, or `None` if there is none.
@@ -200,6 +206,18 @@ mod tests {
         assert!(pace.after_failure(None).is_some());
         tokio::time::advance(policy.total + Duration::from_secs(1)).await;
         assert_eq!(pace.after_failure(None), None);
+    }
+
+    #[test]
+    fn who_was_let_in_before_may_answer_again() {
+        let policy = RetryPolicy::default();
+        let mut stranger = Pace::new(&policy);
+        assert!(stranger.answers_challenge(false) && !stranger.answers_challenge(false));
+        let mut known = Pace::new(&policy);
+        assert!((0..CHALLENGES).all(|_| known.answers_challenge(true)));
+        assert!(!known.answers_challenge(true));
+        known.progress();
+        assert!(known.answers_challenge(true));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! help, and turned into an [`Error`] when it does not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) base: Url,
     pub(crate) scopes: Scopes,
     pub(crate) events: PushEvents,
+    /// Whether the registry has taken our credentials in this call.
+    pub(crate) accepted: AtomicBool,
 }
 
 impl Session {
@@ -86,7 +89,12 @@ impl Session {
                 Err(self.challenged(call, response, authorization).await)
             }
             status if retry::is_transient(status) => Err(self.busy(call, response).await),
-            _ => Ok(response),
+            status => {
+                if authorization.is_some() && status.is_success() {
+                    self.accepted.store(true, Ordering::Relaxed);
+                }
+                Ok(response)
+            }
         }
     }
 
@@ -220,7 +228,7 @@ impl Session {
     }
 
     async fn log_in(&self, pace: &mut Pace<'_>, challenged: Challenged) -> Result<(), Error> {
-        if !pace.first_challenge() {
+        if !pace.answers_challenge(self.accepted.load(Ordering::Relaxed)) {
             return Err(challenged.error);
         }
         let (headers, refused) = (challenged.headers, challenged.refused);

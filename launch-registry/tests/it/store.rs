@@ -2,4 +2,5 @@
 
 mod emulators;
 mod fake;
+mod found;
 mod refusals;

@@ -91,7 +91,8 @@ impl KubernetesRun {
         Ok(View::of(None, pods.items.iter()).pods)
     }
 
-    /// How the run ended, asked of the cluster.
+    /// How the run ended, asked of the cluster. An end that we have to note ourselves is
+    /// none until it is noted.
     pub(super) async fn verdict(
         &self,
         identity: &Identity,
@@ -102,7 +103,8 @@ impl KubernetesRun {
             .api(&Kind::new("", "v1", "Pod"), &self.namespace);
         let pods = answered(api.list(&of_run(&self.name))).await?;
         let view = View::of(Some(main), pods.items.iter());
-        Ok(stand::of(&identity.kind, &view).end)
+        let stand = stand::of(&identity.kind, &view);
+        Ok(stand.end.filter(|_| !stand.must_note))
     }
 
     /// Whether anything of it may still run, or be made to.

@@ -62,40 +62,33 @@ fn tree(input: &Value) -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let root = directory.path().join("project");
     fs_err::create_dir(&root).expect("a directory");
-    let given = |files: &Value| -> Vec<(String, Option<String>)> {
-        let files = files.as_object().into_iter().flatten();
-        files
-            .map(|(name, text)| (name.clone(), text.as_str().map(str::to_owned)))
-            .collect()
-    };
-    let job = &input["job"];
     let (name, text) = FROZEN;
-    let mut files = vec![(name.to_owned(), Some(text.to_owned()))];
-    if job["files"].is_object() {
-        files = given(&job["files"]);
-        files.retain(|(name, _)| name == FROZEN.0);
-        let says = job["files"].get(FROZEN.0).is_some();
-        files.extend((!says).then(|| (name.to_owned(), Some(text.to_owned()))));
-    }
-    files.extend(given(&job["code"]["files"]));
-    for (name, text) in files {
-        if let Some(text) = text {
-            write(&root, &name, &text);
-        }
+    let own = input["job"]["files"].get(name);
+    let frozen = (name, own.cloned().unwrap_or_else(|| json!(text)));
+    let code = input["job"]["code"]["files"].as_object();
+    let code = code.into_iter().flatten();
+    let code = code.map(|(name, entry)| (name.as_str(), entry.clone()));
+    for (name, entry) in [frozen].into_iter().chain(code) {
+        write(&root.join(name), &entry);
     }
     directory
 }
 
-/// A name that ends in `.symlink` is a link to its text.
-fn write(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
+/// An entry is a file's text, or `{"symlink": where to}`.
+fn write(path: &Path, entry: &Value) {
     let parent = path.parent().expect("a file is in a directory");
     fs_err::create_dir_all(parent).expect("a directory can be made");
-    match name.strip_suffix(".symlink") {
-        Some(link) => fs_err::os::unix::fs::symlink(text, root.join(link)),
-        None => fs_err::write(path, text),
-    }
-    .expect("the file can be written");
+    let written = match (entry.as_str(), link_of(entry)) {
+        (Some(text), _) => fs_err::write(path, text),
+        (_, Some(target)) => fs_err::os::unix::fs::symlink(target, path),
+        _ => Ok(()),
+    };
+    written.expect("the file can be written");
+}
+
+/// Where an entry of a job's files leads, if it is a link.
+fn link_of(entry: &Value) -> Option<&str> {
+    entry.get("symlink").and_then(Value::as_str)
 }
 
 fn described(input: &Value, spec: &RunSpec, plan: &Plan, root: &Path) -> Value {

@@ -36,7 +36,7 @@ pub(super) fn fill_job(
         replace_command(container, facts.request);
         let command = &facts.request.command;
         if !has_words(container, "command") && !command.is_empty() {
-            container.insert("command".to_owned(), json!(command));
+            container.insert("command".to_owned(), json!(arriving(command)));
         }
         add_env(container, facts.env(), &path)?;
     }
@@ -82,11 +82,30 @@ fn set_image(containers: &mut [&mut Container], facts: &Facts<'_>) {
 /// What the submitter overrides goes before what the queue says, in every container.
 fn replace_command(container: &mut Container, request: &RunRequest) {
     if request.overrides_command && !request.command.is_empty() {
-        container.insert("command".to_owned(), json!(request.command));
+        container.insert("command".to_owned(), json!(arriving(&request.command)));
     }
     if !request.args.is_empty() {
-        container.insert("args".to_owned(), json!(request.args));
+        container.insert("args".to_owned(), json!(arriving(&request.args)));
     }
+}
+
+/// Words as a pod has to say them, so that `$$` arrives: it halves it, since two of them
+/// before a bracket keep it from reading `$(NAME)` as a variable (Kubernetes API,
+/// `Container.args`). References and what keeps them from being one stay as they are.
+fn arriving(words: &[String]) -> Vec<String> {
+    words.iter().map(|word| doubled(word)).collect()
+}
+
+fn doubled(word: &str) -> String {
+    let mut text = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some(at) = rest.find("$$") {
+        let (before, after) = (&rest[..at], &rest[at + 2..]);
+        text.push_str(before);
+        text.push_str(if after.starts_with('(') { "$$" } else { "$$$$" });
+        rest = after;
+    }
+    text + rest
 }
 
 pub(super) fn has_words(container: &Container, key: &str) -> bool {
@@ -150,4 +169,21 @@ pub(super) fn key_of(pod: &mut Map<String, Value>) -> Option<Value> {
 /// The volume mounts of a container.
 pub(super) fn mounts(container: &mut Container) -> Result<&mut Vec<Value>, String> {
     list(container, "volumeMounts", "containers.volumeMounts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doubled;
+
+    #[test]
+    fn two_dollars_arrive_and_references_stay() {
+        for (word, said) in [
+            ("kill -9 $$", "kill -9 $$$$"),
+            ("$$$", "$$$$$"),
+            ("$(NAME) and $$(NAME)", "$(NAME) and $$(NAME)"),
+            ("${HOME} $1 $", "${HOME} $1 $"),
+        ] {
+            assert_eq!(doubled(word), said);
+        }
+    }
 }

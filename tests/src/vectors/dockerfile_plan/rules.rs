@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::env::IMAGE_REFERENCE;
 use super::super::{Answer, Case, Improvement};
+use super::link_of;
 
 pub(super) const RULES: &[Improvement] = &[
     Improvement {
@@ -67,10 +68,8 @@ fn leads_out(input: &Value) -> bool {
         .as_object()
         .into_iter()
         .flatten();
-    let links = files.filter_map(|(name, target)| {
-        let link = Path::new(name.strip_suffix(".symlink")?);
-        Some(link.parent()?.join(target.as_str()?))
-    });
+    let links =
+        files.filter_map(|(name, target)| Some(Path::new(name).parent()?.join(link_of(target)?)));
     let mut all = named.chain(links).chain([Path::new(context).to_owned()]);
     all.any(|path| {
         let mut depth = 0_i32;
@@ -144,7 +143,7 @@ fn files(case: &Case) -> Vec<String> {
         files.retain(|name| name != "_wandb_bootstrap.py");
         let derived = !facts["derived_requirements"].is_null();
         files.retain(|name| name != "src/requirements.txt" || !derived);
-        let own = has(&case.input, "runtime.txt") || has(&case.input, "runtime.txt.symlink");
+        let own = has(&case.input, "runtime.txt");
         files.retain(|name| name != "src/runtime.txt" || own);
     }
     files

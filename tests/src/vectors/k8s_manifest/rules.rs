@@ -57,6 +57,9 @@ pub(super) const RULES: &[Improvement] = &[
     rule("overrides-go-through-the-installer", |case, answer| {
         by(case, answer, "overrides-go-through-the-installer")
     }),
+    rule("two-dollars-arrive", |case, answer| {
+        by(case, answer, "two-dollars-arrive")
+    }),
     rule("null-variables-are-absent", |case, answer| {
         by(case, answer, "null-variables-are-absent")
     }),
@@ -105,6 +108,7 @@ type Change = fn(&Case, &mut Value, &mut Value) -> bool;
 const CHANGES: &[(&str, Change)] = &[
     ("cron-jobs-are-filled-in", cron_jobs),
     ("overrides-go-through-the-installer", installer),
+    ("two-dollars-arrive", dollars),
     ("null-variables-are-absent", nulls),
     ("names-fit-the-cluster", fitting_names),
     ("services-keep-their-variables", service_names),
@@ -369,6 +373,22 @@ fn everywhere(value: &mut Value, change: fn(&mut Value) -> bool) -> bool {
             }
         }
         _ => {}
+    }
+    changed
+}
+
+/// A pod halves what it is told.
+fn dollars(case: &Case, theirs: &mut Value, _: &mut Value) -> bool {
+    let overrides = &case.input["launch_spec"]["overrides"];
+    let words = ["args", "entry_point"].map(|key| overrides[key].as_array());
+    let words = words.into_iter().flatten().flatten();
+    let mut changed = false;
+    for word in words.filter_map(Value::as_str) {
+        let said = word.replace("$$(", "\u{0}").replace("$$", "$$$$");
+        let said = said.replace('\u{0}', "$$(");
+        if said != word {
+            changed |= replace(main(theirs), &|value| value == word, &json!(said));
+        }
     }
     changed
 }
