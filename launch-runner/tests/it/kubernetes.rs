@@ -21,6 +21,8 @@ use self::support::{IMAGE, NAMESPACE, OWNER, client, kubeconfig};
 /// The first process of a container hears no signal it has no handler for, and cannot end
 /// itself by one. So the script is a child, as it is wherever an init starts it.
 const INIT: &str = r#"sh -c "$0" & child=$!
+# What a shell says of a killed child is not its output.
+exec 2>/dev/null
 trap 'kill -TERM $child 2>/dev/null' TERM
 while :; do
   wait $child; code=$?

@@ -215,7 +215,10 @@ fn once(_: &Case, theirs: &mut Value, _: &mut Value) -> bool {
 fn time_to_live(case: &Case, theirs: &mut Value, ours: &mut Value) -> bool {
     const KEY: &str = "ttlSecondsAfterFinished";
     let given = &queue_args(case)["spec"][KEY];
-    let (theirs, ours) = (&mut main(theirs)["spec"], &main(ours)["spec"]);
+    let ours = main(ours).get("spec").cloned().unwrap_or_default();
+    let Some(theirs) = main(theirs).get_mut("spec") else {
+        return false;
+    };
     let differs = given.is_null() && theirs[KEY] == 60 && ours[KEY] == 24 * 60 * 60;
     if differs {
         theirs[KEY] = ours[KEY].clone();
