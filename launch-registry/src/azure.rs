@@ -7,6 +7,7 @@
 //! OAuth 2.0 client credentials flow".
 
 mod application;
+mod arc;
 mod cli;
 mod managed;
 

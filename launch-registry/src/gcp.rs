@@ -9,6 +9,7 @@
 
 #[cfg(feature = "aws")]
 mod amazon;
+mod executable;
 mod external;
 mod file;
 mod metadata;
@@ -103,7 +104,7 @@ impl GcpCredentials {
         let source = self.source().await?;
         let fetch = async || {
             let fresh = match &source.kind {
-                Kind::File(file) => file.token(http).await,
+                Kind::File(file) => file.token(http, &self.parts.surroundings).await,
                 Kind::Metadata(metadata) => metadata.token(http).await,
             };
             fresh.map_err(|why| no_credentials(vec![Step::new(source.place, why)]))

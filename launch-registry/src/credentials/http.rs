@@ -5,7 +5,7 @@ use std::time::Duration;
 use launch_config::secret::{self, Secret};
 #[cfg(feature = "gcp")]
 use reqwest::header::AUTHORIZATION;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -38,6 +38,12 @@ pub(crate) struct Refusal {
     /// `None` if nobody answered.
     pub(crate) status: Option<StatusCode>,
     pub(crate) text: String,
+    /// How it wants to be asked, if it says (RFC 9110 section 11.6.1).
+    #[cfg_attr(
+        not(feature = "azure"),
+        expect(dead_code, reason = "Azure Arc asks so")
+    )]
+    pub(crate) challenge: Option<String>,
 }
 
 impl Question {
@@ -155,14 +161,18 @@ impl Http {
         serde_json::from_str(&text).map_err(|_| Refusal {
             status: Some(StatusCode::OK),
             text: format!("{} answered something else than expected", question.place()),
+            challenge: None,
         })
     }
 
     async fn once(&self, question: &Question) -> Result<String, Refusal> {
         if !may_carry(&question.url, question.is_near) {
             let text = format!("{} is not encrypted, so it is not asked", question.place());
-            let status = Some(StatusCode::BAD_REQUEST);
-            return Err(Refusal { status, text });
+            return Err(Refusal {
+                status: Some(StatusCode::BAD_REQUEST),
+                text,
+                challenge: None,
+            });
         }
         let client = if question.is_near {
             self.clients.near()
@@ -181,9 +191,13 @@ impl Http {
                 question.place(),
                 innermost(&error.without_url())
             ),
+            challenge: None,
         };
         let response = request.send().await.map_err(nobody)?;
         let status = response.status();
+        let challenge = response.headers().get(WWW_AUTHENTICATE);
+        let challenge = challenge.and_then(|value| value.to_str().ok());
+        let challenge = challenge.map(str::to_owned);
         let text = read(response).await.map_err(nobody)?;
         if status.is_success() {
             return Ok(text);
@@ -193,6 +207,7 @@ impl Http {
         Err(Refusal {
             status: Some(status),
             text,
+            challenge,
         })
     }
 }

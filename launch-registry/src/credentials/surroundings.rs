@@ -68,7 +68,7 @@ impl Surroundings {
     }
 
     /// All of them, for a program that is started.
-    #[cfg(feature = "azure")]
+    #[cfg(any(feature = "azure", feature = "gcp"))]
     pub(crate) fn all(&self) -> &BTreeMap<String, String> {
         &self.0
     }

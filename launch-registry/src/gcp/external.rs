@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::executable::{Asked, Executable};
 use super::file::{basic, impersonate, impersonated_name};
 use super::{SCOPE, TokenAnswer};
-use crate::credentials::Fresh;
 use crate::credentials::http::{Http, Question};
+use crate::credentials::{Fresh, Surroundings};
 
 /// An external account's file.
 #[derive(Debug, Deserialize)]
@@ -43,7 +44,7 @@ struct CredentialSource {
         expect(dead_code, reason = "AWS's part of the file")
     )]
     regional_cred_verification_url: Option<String>,
-    executable: Option<Value>,
+    executable: Option<Executable>,
 }
 
 /// How it is written there: as it is, or as a field of a JSON text.
@@ -60,8 +61,18 @@ impl External {
         account.map_or_else(|| self.audience.clone(), impersonated_name)
     }
 
-    pub(super) async fn token(&self, http: &Http) -> Result<Fresh<Secret>, String> {
-        let subject = self.credential_source.subject(http, &self.audience).await?;
+    pub(super) async fn token(
+        &self,
+        http: &Http,
+        from: &Surroundings,
+    ) -> Result<Fresh<Secret>, String> {
+        let impersonated = self.service_account_impersonation_url.as_ref();
+        let asked = Asked {
+            audience: &self.audience,
+            token_type: &self.subject_token_type,
+            email: impersonated.map(impersonated_name),
+        };
+        let subject = self.credential_source.subject(http, from, &asked).await?;
         let answer = self.exchange(http, &subject).await?;
         match &self.service_account_impersonation_url {
             Some(url) => impersonate(http, url, &[], &answer.access_token).await,
@@ -99,22 +110,27 @@ impl External {
 }
 
 impl CredentialSource {
-    async fn subject(&self, http: &Http, audience: &str) -> Result<Secret, String> {
+    async fn subject(
+        &self,
+        http: &Http,
+        from: &Surroundings,
+        asked: &Asked<'_>,
+    ) -> Result<Secret, String> {
         if let Some(path) = &self.file {
             let text = fs_err::read_to_string(path).map_err(|error| error.to_string())?;
             return self.format.read(&text);
         }
         if self.environment_id.is_some() {
-            return self.by_aws(audience).await;
+            return self.by_aws(asked.audience).await;
+        }
+        if let Some(executable) = &self.executable {
+            return executable.subject(from, asked).await;
         }
         let Some(url) = &self.url else {
-            let kind = self.executable.as_ref().map_or(
-                "this `credential_source`",
-                |_| "`credential_source.executable`",
+            return Err(
+                "this `credential_source` is none of `file`, `url`, `executable` and AWS"
+                    .to_owned(),
             );
-            return Err(format!(
-                "{kind} is not supported: `file`, `url` and AWS are"
-            ));
         };
         let mut question = Question::get(url.clone());
         for (name, value) in &self.headers {

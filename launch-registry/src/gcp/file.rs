@@ -14,9 +14,9 @@ use url::Url;
 use super::external::External;
 use super::{SCOPE, TokenAnswer};
 use crate::clock;
-use crate::credentials::Fresh;
 use crate::credentials::http::{Http, Question};
 use crate::credentials::jwt::{self, Algorithm};
+use crate::credentials::{Fresh, Surroundings};
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 /// An hour is the longest that is given (AIP-4111).
@@ -108,8 +108,12 @@ impl File {
         self.kind.name()
     }
 
-    pub(super) async fn token(&self, http: &Http) -> Result<Fresh<Secret>, String> {
-        self.kind.token(http).await
+    pub(super) async fn token(
+        &self,
+        http: &Http,
+        from: &Surroundings,
+    ) -> Result<Fresh<Secret>, String> {
+        self.kind.token(http, from).await
     }
 }
 
@@ -131,12 +135,12 @@ impl FileKind {
         }
     }
 
-    async fn token(&self, http: &Http) -> Result<Fresh<Secret>, String> {
+    async fn token(&self, http: &Http, from: &Surroundings) -> Result<Fresh<Secret>, String> {
         match self {
             Self::ServiceAccount(key) => key.token(http).await,
             Self::AuthorizedUser(user) => user.token(http).await,
-            Self::ExternalAccount(external) => external.token(http).await,
-            Self::ImpersonatedServiceAccount(other) => other.token(http).await,
+            Self::ExternalAccount(external) => external.token(http, from).await,
+            Self::ImpersonatedServiceAccount(other) => other.token(http, from).await,
         }
     }
 }
@@ -197,8 +201,8 @@ impl AuthorizedUser {
 }
 
 impl Impersonated {
-    async fn token(&self, http: &Http) -> Result<Fresh<Secret>, String> {
-        let source = Box::pin(self.source_credentials.token(http)).await?;
+    async fn token(&self, http: &Http, from: &Surroundings) -> Result<Fresh<Secret>, String> {
+        let source = Box::pin(self.source_credentials.token(http, from)).await?;
         let url = &self.service_account_impersonation_url;
         impersonate(http, url, &self.delegates, &source.value).await
     }

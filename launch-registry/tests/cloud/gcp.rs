@@ -41,6 +41,64 @@ async fn every_kind_of_file_gives_a_token() {
     }
 }
 
+/// A program of a file's, in a directory of its own.
+fn vouched_by(clouds: &Clouds, script: &str, allowed: &str) -> (tempfile::TempDir, GcpCredentials) {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("vouch");
+    fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(&program, executable).unwrap();
+    let file = fs_err::read_to_string(clouds.file("external-file.json")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let command = format!("{} --for launch", program.display());
+    file["credential_source"] = serde_json::json!({"executable": {"command": command}});
+    let path = directory.path().join("file.json");
+    fs_err::write(&path, file.to_string()).unwrap();
+    let credentials = GcpCredentials::of(Surroundings::new([
+        ("PATH", "/usr/bin:/bin".to_owned()),
+        ("GOOGLE_APPLICATION_CREDENTIALS", path.display().to_string()),
+        (
+            "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
+            allowed.to_owned(),
+        ),
+    ]));
+    (directory, credentials)
+}
+
+#[tokio::test]
+async fn a_program_vouches_for_us_where_that_is_allowed() {
+    let Some(clouds) = Clouds::get() else { return };
+    let kind = "urn:ietf:params:oauth:token-type:id_token";
+    let good = format!(
+        r#"case "$2 $GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE" in "launch //iam."*) ;; *) exit 9;; esac
+echo '{{"version": 1, "success": true, "token_type": "{kind}", "id_token": "planted-subject-file"}}'"#
+    );
+    let (_directory, credentials) = vouched_by(&clouds, &good, "1");
+    let token = credentials.token().await.unwrap();
+    assert!(token.expose().starts_with("planted-google."));
+    let (_directory, credentials) = vouched_by(&clouds, &good, "");
+    let error = credentials.token().await.unwrap_err().to_string();
+    assert!(
+        error.contains("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"),
+        "{error}"
+    );
+    for (script, said) in [
+        (
+            r#"echo '{"version": 1, "success": false, "code": "401", "message": "log in first"}'"#,
+            "log in first (401)",
+        ),
+        ("echo planted; exit 3", "something else than AIP-4117"),
+        ("exit 3", "exit status: 3"),
+    ] {
+        let (_directory, credentials) = vouched_by(&clouds, script, "1");
+        let error = credentials.token().await.unwrap_err().to_string();
+        assert!(
+            error.contains(said) && !error.contains("planted"),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn gclouds_file_goes_before_the_machine() {
     let Some(clouds) = Clouds::get() else { return };

@@ -93,13 +93,13 @@ pub async fn background_children_do_not_keep_a_run(harness: &dyn Harness) {
     );
 }
 
-/// A backend that does not answer for some seconds, in which the run ends: the watcher gets
-/// all output and the true end, as does one that comes meanwhile.
+/// A backend that does not answer for a minute, in which the run ends: the watcher gets all
+/// output and the true end, as does one that comes meanwhile.
 ///
 /// # Panics
 /// If it does not.
 pub async fn the_backend_may_be_away(harness: &dyn Harness) {
-    const AWAY: Duration = Duration::from_secs(5);
+    const AWAY: Duration = Duration::from_mins(1);
     let script = "echo before; sleep 3; echo after; exit 6";
     let run = submit(harness, &fresh_key(), script).await;
     let runner = harness.open().await;

@@ -15,7 +15,8 @@ use launch_runner::run::{RunHandle, RunRequest, Workload, run_name};
 use launch_runner::{Error, Runner};
 use serde_json::json;
 
-use crate::docker_wire::{Door, connected};
+use crate::docker_wire::{connected, socket};
+use crate::door::{Behind, Door};
 
 const IMAGE: &str = "launch-test/busybox:1";
 pub(crate) const OWNER: &str = "launch-runner-tests";
@@ -31,7 +32,7 @@ impl Containers {
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub(crate) fn new() -> Option<Self> {
         if std::env::var("LAUNCH_TEST_DOCKER").is_ok_and(|value| value == "1") {
-            let door = Door::open();
+            let door = Door::open(Behind::Socket(socket()));
             return Some(Self { door });
         }
         let why = "LAUNCH_TEST_DOCKER is not 1: no Docker Engine to test with";

@@ -28,57 +28,10 @@ async fn listener() -> (TcpListener, String) {
     (listener, address)
 }
 
-fn socket() -> PathBuf {
+pub(crate) fn socket() -> PathBuf {
     let host = std::env::var("DOCKER_HOST").unwrap_or_default();
     let path = host.strip_prefix("unix://");
     PathBuf::from(path.unwrap_or("/var/run/docker.sock"))
-}
-
-/// A way to the engine that can be closed for a while: then connections break, and new ones
-/// are refused.
-#[derive(Debug)]
-pub(crate) struct Door {
-    address: String,
-    closed: tokio::sync::watch::Sender<bool>,
-}
-
-impl Door {
-    pub(crate) fn open() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let (closed, is_closed) = tokio::sync::watch::channel(false);
-        tokio::spawn(async move {
-            let listener = TcpListener::from_std(listener).unwrap();
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut is_closed = is_closed.clone();
-                tokio::spawn(async move {
-                    let both = async {
-                        let mut engine = UnixStream::connect(socket()).await?;
-                        copy_bidirectional(&mut client, &mut engine).await
-                    };
-                    tokio::select! {
-                        _ = is_closed.wait_for(|closed| *closed) => {}
-                        _ = both => {}
-                    }
-                });
-            }
-        });
-        Self { address, closed }
-    }
-
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
-    pub(crate) fn close_for(&self, time: Duration) {
-        self.closed.send_replace(true);
-        let closed = self.closed.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            closed.send_replace(false);
-        });
-    }
 }
 
 /// A way to the engine on which every connection breaks after `life`. It counts them.

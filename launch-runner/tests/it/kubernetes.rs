@@ -16,7 +16,8 @@ use launch_runner::run::{RunHandle, RunRequest, Workload, run_name};
 use launch_runner::{Error, Runner};
 use serde_json::json;
 
-use self::support::{IMAGE, NAMESPACE, OWNER, client, kubeconfig};
+use self::support::{IMAGE, NAMESPACE, OWNER, kubeconfig};
+use crate::door::{Behind, Door};
 
 /// The first process of a container hears no signal it has no handler for, and cannot end
 /// itself by one. So the script is a child, as it is wherever an init starts it.
@@ -30,12 +31,17 @@ while :; do
 done"#;
 
 #[derive(Debug)]
-pub(crate) struct Jobs;
+pub(crate) struct Jobs {
+    /// The way to the API server, which can be closed.
+    door: Door,
+}
 
 impl Jobs {
     /// The cluster, or `None` and a word why not.
     pub(crate) fn new() -> Option<Self> {
-        kubeconfig().map(|_| Self)
+        let file = kubeconfig()?;
+        let door = Door::open(Behind::Address(support::server_of(&file)));
+        Some(Self { door })
     }
 }
 
@@ -44,7 +50,7 @@ impl Harness for Jobs {
     async fn open(&self) -> Box<dyn Runner> {
         let patience = Patience::default().with_fault(Some(Duration::from_secs(30)));
         let runner = KubernetesRunner::new(OWNER)
-            .with_client(client().await)
+            .with_client(support::client_through(self.door.address()).await)
             .with_patience(patience);
         Box::new(runner)
     }
@@ -68,9 +74,9 @@ impl Harness for Jobs {
         Fidelity::Lines
     }
 
-    fn not_applicable(&self, case: &str) -> Option<&'static str> {
-        (case == "the_backend_may_be_away")
-            .then_some("the cluster is shared; connections are broken in tests of their own")
+    async fn go_away(&self, time: Duration) -> bool {
+        self.door.close_for(time);
+        true
     }
 
     fn large_output(&self) -> usize {

@@ -74,6 +74,8 @@ mod crash;
 mod docker;
 #[cfg(all(feature = "docker", unix))]
 mod docker_wire;
+#[cfg(any(all(feature = "docker", unix), feature = "kubernetes"))]
+mod door;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 #[cfg(all(feature = "process", unix))]

@@ -36,14 +36,44 @@ pub(crate) fn current_context() -> String {
     kubeconfig.current_context.unwrap()
 }
 
-/// A client, and the tests' namespace made.
-pub(crate) async fn client() -> Client {
+/// Host and port of a kubeconfig's API server.
+pub(crate) fn server_of(file: &str) -> String {
+    let kubeconfig = Kubeconfig::read_from(file).unwrap();
+    let current = kubeconfig.current_context.unwrap();
+    let context = kubeconfig.contexts.into_iter().find(|c| c.name == current);
+    let name = context.unwrap().context.unwrap().cluster;
+    let cluster = kubeconfig.clusters.into_iter().find(|c| c.name == name);
+    let url = cluster.unwrap().cluster.unwrap().server.unwrap();
+    let address = url.trim_start_matches("https://").trim_end_matches('/');
+    if address.contains(':') {
+        address.to_owned()
+    } else {
+        format!("{address}:443")
+    }
+}
+
+async fn config() -> Config {
     let kubeconfig = Kubeconfig::read_from(kubeconfig().unwrap()).unwrap();
     let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
-    let client = Client::try_from(config).unwrap();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options);
+    config.await.unwrap()
+}
+
+/// A client that reaches the API server by another address.
+pub(crate) async fn client_through(address: &str) -> Client {
+    let _namespace_made = client().await;
+    let mut config = config().await;
+    let host = config.cluster_url.host().unwrap().to_owned();
+    if host.parse::<std::net::IpAddr>().is_err() {
+        config.tls_server_name = Some(host);
+    }
+    config.cluster_url = format!("https://{address}").parse().unwrap();
+    Client::try_from(config).unwrap()
+}
+
+/// A client, and the tests' namespace made.
+pub(crate) async fn client() -> Client {
+    let client = Client::try_from(config().await).unwrap();
     let namespaces: Api<DynamicObject> = Api::all_with(client.clone(), &resource("Namespace"));
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
