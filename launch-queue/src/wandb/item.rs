@@ -17,6 +17,12 @@ pub(super) const FENCE: u64 = 1;
 /// The version of a written item; a newer one is left alone.
 const VERSION: u32 = 1;
 
+/// What the mark of a wish to stop ends with.
+const STOP: &str = "stop";
+
+/// How many characters a run's id has, when the spec brings none.
+const RUN_ID: u32 = 8;
+
 /// An item in our hands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Item {
@@ -27,24 +33,52 @@ pub(super) struct Item {
     pub(super) worker: WorkerName,
     /// The spec, with the run's id in it.
     pub(super) spec: Value,
+    /// The run's id, also for a spec that has no place for it.
+    #[serde(default)]
+    run: String,
     /// The server knows that we have it.
     pub(super) claimed: bool,
     /// Somebody asked for its run to stop.
     #[serde(default)]
     pub(super) stopped: bool,
+    /// The items of the queue when this one was about to be pushed again: one that is not
+    /// among them is the new one, should the answer be lost.
+    #[serde(default)]
+    pub(super) before_requeue: Option<Vec<String>>,
+    /// Where the output of its run is.
+    #[serde(default)]
+    pub(super) log: Option<PathBuf>,
 }
 
 impl Item {
-    pub(super) fn new(id: String, queue: QueueName, worker: WorkerName, spec: Value) -> Self {
-        Self {
+    /// An item as it was popped. Its run gets an id, if the spec brings none: the server
+    /// learns it with the claim, before anything of the run exists.
+    pub(super) fn popped(
+        id: String,
+        queue: QueueName,
+        worker: WorkerName,
+        mut spec: Value,
+    ) -> std::io::Result<Self> {
+        let named = spec["run_id"].as_str().filter(|id| !id.is_empty());
+        let run = match named {
+            Some(run) => run.to_owned(),
+            None => crate::fresh_id::random_base36(RUN_ID)?,
+        };
+        if let Some(fields) = spec.as_object_mut() {
+            fields.insert("run_id".to_owned(), run.clone().into());
+        }
+        Ok(Self {
             version: VERSION,
             id,
             queue,
             worker,
             spec,
+            run,
             claimed: false,
             stopped: false,
-        }
+            before_requeue: None,
+            log: None,
+        })
     }
 
     pub(super) fn job_id(&self) -> Result<JobId, Failure> {
@@ -56,7 +90,15 @@ impl Item {
     }
 
     pub(super) fn run_id(&self) -> &str {
-        self.text("run_id")
+        if self.run.is_empty() {
+            return self.text("run_id");
+        }
+        &self.run
+    }
+
+    /// The project of its run, as the server spells projects.
+    pub(super) fn project(&self) -> String {
+        self.text("project").to_lowercase()
     }
 
     /// How often the run was preempted before.
@@ -108,7 +150,9 @@ pub(super) fn item_id(job: &JobId) -> Option<String> {
     String::from_utf8(pairs.collect::<Option<Vec<u8>>>()?).ok()
 }
 
-/// The items in our hands, written down so that a restarted agent knows them.
+/// The items in our hands, written down so that a restarted agent knows them. Other
+/// processes may have theirs in the same directory; they become ours when they are asked
+/// for by name, which is for whoever holds their journal.
 #[derive(Debug, Default)]
 pub(super) struct Items {
     known: Mutex<HashMap<JobId, Item>>,
@@ -116,22 +160,12 @@ pub(super) struct Items {
 }
 
 impl Items {
-    /// Reads what an earlier process wrote.
     pub(super) fn open(directory: Option<PathBuf>) -> Result<Self, Failure> {
-        let mut known = HashMap::new();
         if let Some(directory) = &directory {
             fs_err::create_dir_all(directory)?;
-            for file in fs_err::read_dir(directory)? {
-                let path = file?.path();
-                if let Some(item) = read(&path) {
-                    known.insert(item.job_id()?, item);
-                }
-            }
         }
-        Ok(Self {
-            known: Mutex::new(known),
-            directory,
-        })
+        let known = Mutex::default();
+        Ok(Self { known, directory })
     }
 
     /// No call panics between two writes.
@@ -139,24 +173,50 @@ impl Items {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An item in hand, or one that an earlier process wrote down.
     pub(super) fn get(&self, job: &JobId) -> Option<Item> {
-        self.lock().get(job).cloned()
+        if let Some(item) = self.lock().get(job) {
+            return Some(item.clone());
+        }
+        read(&self.path(job)?)
     }
 
-    pub(super) fn all(&self) -> Vec<Item> {
-        self.lock().values().cloned().collect()
+    /// What is written down of a worker, ours and of earlier processes.
+    pub(super) fn of(&self, worker: &WorkerName) -> Vec<Item> {
+        let mut items: Vec<Item> = self.lock().values().cloned().collect();
+        let files = self.directory.as_ref().and_then(|directory| {
+            let files = fs_err::read_dir(directory).ok()?;
+            Some(files.filter_map(|file| read(&file.ok()?.path())))
+        });
+        for item in files.into_iter().flatten() {
+            if items.iter().all(|known| known.id != item.id) {
+                items.push(item);
+            }
+        }
+        items.retain(|item| item.worker == *worker);
+        items
     }
 
+    /// Whether this process has nothing in hand.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Remembers an item: on the disk first.
+    /// Counts an item that an earlier process wrote down as ours.
+    pub(super) fn take_up(&self, job: &JobId, item: &Item) {
+        let mut known = self.lock();
+        if !known.contains_key(job) {
+            known.insert(job.clone(), item.clone());
+        }
+    }
+
+    /// Remembers an item: on the disk first, and there for good.
     pub(super) fn keep(&self, item: &Item) -> Result<(), Failure> {
         let job = item.job_id()?;
         if let Some(path) = self.path(&job) {
             let half = path.with_extension("new");
             fs_err::write(&half, serde_json::to_vec(item).unwrap_or_default())?;
+            fs_err::File::open(&half)?.sync_all()?;
             fs_err::rename(half, path)?;
         }
         self.lock().insert(job, item.clone());
@@ -165,10 +225,35 @@ impl Items {
 
     pub(super) fn forget(&self, job: &JobId) -> Result<(), Failure> {
         self.lock().remove(job);
-        match self.path(job).map(fs_err::remove_file) {
-            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        let path = self.path(job);
+        let mark = path.as_ref().map(|path| path.with_extension(STOP));
+        for path in path.into_iter().chain(mark) {
+            match fs_err::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    /// Leaves a mark that the agent which has the item finds, also in another process: an
+    /// item itself is written by its agent alone.
+    pub(super) fn ask_to_stop(&self, job: &JobId) -> Result<(), Failure> {
+        if let Some(item) = self.lock().get_mut(job) {
+            item.stopped = true;
+        }
+        if let Some(path) = self.path(job) {
+            fs_err::write(path.with_extension(STOP), "")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_asked_to_stop(&self, job: &JobId) -> bool {
+        let known = self.lock().get(job).is_some_and(|item| item.stopped);
+        let mark = self.path(job).map(|path| path.with_extension(STOP));
+        known || mark.is_some_and(|mark| mark.exists())
     }
 
     fn path(&self, job: &JobId) -> Option<PathBuf> {
@@ -206,18 +291,31 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let directory = Some(home.path().join("items"));
         let spec = serde_json::json!({"run_id": "abc", "_resume_count": 2});
-        let queue = "q".parse().unwrap();
-        let mut item = Item::new("i1".to_owned(), queue, "w".parse().unwrap(), spec);
+        let (queue, worker): (_, WorkerName) = ("q".parse().unwrap(), "w".parse().unwrap());
+        let mut item = Item::popped("i1".to_owned(), queue, worker.clone(), spec).unwrap();
         item.claimed = true;
         Items::open(directory.clone()).unwrap().keep(&item).unwrap();
         fs_err::write(home.path().join("items/torn.json"), "{").unwrap();
         let again = Items::open(directory.clone()).unwrap();
+        assert!(again.is_empty(), "another process may live");
+        assert_eq!(again.of(&worker).len(), 1);
         let found = again.get(&job_id("i1").unwrap()).unwrap();
         assert_eq!(
             (found.run_id(), found.resumes(), found.claimed),
             ("abc", 2, true)
         );
         again.forget(&job_id("i1").unwrap()).unwrap();
-        assert!(Items::open(directory).unwrap().is_empty());
+        assert!(Items::open(directory).unwrap().of(&worker).is_empty());
+    }
+
+    #[test]
+    fn a_run_has_an_id_even_if_its_spec_has_no_place_for_it() {
+        let popped = |spec| {
+            let (queue, worker) = ("q".parse().unwrap(), "w".parse().unwrap());
+            Item::popped("i1".to_owned(), queue, worker, spec).unwrap()
+        };
+        assert_eq!(popped(Value::Null).run_id().len(), 8);
+        let item = popped(serde_json::json!({"run_id": ""}));
+        assert_eq!(item.spec["run_id"], item.run_id());
     }
 }
