@@ -28,11 +28,17 @@ mod kubernetes;
 mod pipeline;
 mod printer;
 mod report;
+mod retry;
+mod seats;
+mod server;
 mod service;
 mod settings;
 mod shutdown;
 mod state;
+mod sweep;
 mod telemetry;
+#[cfg(feature = "wandb")]
+mod wandb;
 mod worker;
 
 pub use cli::main;

@@ -1,6 +1,8 @@
 //! One job in one slot: journal, pipeline, finish, clean up; a heartbeat beside it.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use launch_config::outcome::{Outcome, Reason, Stage};
@@ -14,6 +16,8 @@ use crate::failure::one_line;
 use crate::journal::{Entry, Journal};
 use crate::pipeline::{self, Task};
 use crate::report::{Onlooker, Progress, Row, courier};
+use crate::retry::{self, Next};
+use crate::seats::Seat;
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -31,6 +35,8 @@ pub(crate) enum Ended {
     Lost,
     /// The agent leaves; the run goes on, and the journal knows it.
     Left,
+    /// It was put back for another attempt.
+    PutBack(Reason),
 }
 
 /// What a job's worker is told from outside.
@@ -50,6 +56,8 @@ pub(crate) struct Work {
     pub(crate) entry: Entry,
     pub(crate) onlooker: Arc<dyn Onlooker>,
     pub(crate) signals: Signals,
+    /// The slot it has until its run has ended.
+    pub(crate) seat: Option<Seat>,
 }
 
 /// A wish for a job of these queues.
@@ -69,15 +77,25 @@ impl Work {
         let hold = self.entry.hold.clone();
         let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
         let log = self.app.settings.state.log(&self.entry.key());
-        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log);
+        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log.clone());
+        let stop = Stopping::new(&self.signals);
+        if let Err(ended) = self.begin(&stop, &log).await {
+            return match ended {
+                Begun::Failed(outcome) => (self.finish(*outcome).await, Vec::new()),
+                Begun::Lost => (self.give_up(), Vec::new()),
+                Begun::Left => (Ended::Left, Vec::new()),
+            };
+        }
         let lost = CancellationToken::new();
-        let Signals { cancel, leave } = self.signals.clone();
+        let leave = self.signals.leave.clone();
         let app = Arc::clone(&self.app);
-        let beat = heartbeat(&app, &hold, &cancel, &lost);
-        let steps = self.steps(&progress, &cancel);
+        let beat = heartbeat(&app, &hold, &stop, &lost);
+        let insist = stop.insist(app.stop_grace);
+        let steps = self.steps(&progress, &stop);
         let outcome = tokio::select! {
             outcome = Box::pin(steps) => Some(outcome),
             () = beat => None,
+            () = insist => None,
             () = leave.cancelled() => None,
         };
         let rows = progress.rows();
@@ -88,35 +106,75 @@ impl Work {
             }
             return (Ended::Left, rows);
         };
+        // The run has ended: its slot is for the next, whatever is still to be said.
+        drop(self.seat.take());
         courier.arrive().await;
         (self.finish(outcome).await, rows)
     }
 
-    /// The journal first, so that no side effect is unknown to it; then the pipeline.
-    async fn steps(&mut self, progress: &Progress, cancel: &CancellationToken) -> Outcome {
+    /// The journal first, so that no side effect is unknown to it; then the queue's word
+    /// that the job is ours, without which nothing is begun. A run that was submitted before
+    /// is watched in any case.
+    async fn begin(&self, stop: &Stopping, log: &Path) -> Result<(), Begun> {
         if let Err(error) = self.journal.keep(&self.entry) {
-            return Outcome::new(Reason::AgentFailed, Stage::Lease)
+            let outcome = Outcome::new(Reason::AgentFailed, Stage::Lease)
                 .with_message(format!("cannot write the journal: {error}"));
+            return Err(Begun::Failed(Box::new(outcome)));
         }
+        if self.entry.handle.is_none() {
+            let mut wait = Duration::from_millis(200);
+            loop {
+                match self.app.queue.renew(&self.entry.hold, LEASE).await {
+                    Ok(renewal) => {
+                        if renewal.cancel_requested {
+                            stop.ask();
+                        }
+                        break;
+                    }
+                    Err(error) if is_passing(&error) => {
+                        tracing::warn!(error = one_line(&error), "cannot claim the job yet");
+                    }
+                    Err(error) => {
+                        tracing::info!(error = one_line(&error), "the job is not ours");
+                        return Err(Begun::Lost);
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
+                    () = self.signals.leave.cancelled() => return Err(Begun::Left),
+                }
+            }
+        }
+        if let Some(server) = &self.app.server {
+            server.keep_log(&self.entry.job.id, log);
+        }
+        Ok(())
+    }
+
+    async fn steps(&mut self, progress: &Progress, stop: &Stopping) -> Outcome {
         let task = Task {
             app: &self.app,
             progress,
             journal: &self.journal,
-            cancel,
+            cancel: &stop.cancel,
+            submitted: &stop.submitted,
         };
         pipeline::run(&task, &mut self.entry).await
     }
 
     /// Tells the queue, for as long as it takes; then removes what is left of the run.
     async fn finish(self, outcome: Outcome) -> Ended {
+        let (job, retry) = (&self.entry.job, &self.app.settings.config.retry);
+        let reason = outcome.reason;
+        let next = retry::next(retry, job.attempt, outcome);
         let mut wait = Duration::from_millis(200);
         loop {
-            match self
-                .app
-                .queue
-                .finish(&self.entry.hold, outcome.clone())
-                .await
-            {
+            let told = self.tell(&next);
+            let told = tokio::select! {
+                told = told => told,
+                () = self.signals.leave.cancelled() => return Ended::Left,
+            };
+            match told {
                 Ok(()) => break,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(error = one_line(&error), "cannot report the outcome yet");
@@ -134,9 +192,31 @@ impl Work {
                 }
             }
         }
-        tracing::info!(reason = %outcome.reason, "job ended");
-        clean_up(&self.app, &self.journal, &self.entry).await;
-        Ended::Finished(outcome)
+        tracing::info!(%reason, "job ended");
+        let (app, journal, entry) = (&self.app, &self.journal, &self.entry);
+        clean_up(app, journal, entry).await;
+        match next {
+            Next::End(outcome) => {
+                crate::sweep::ended(app, entry, &outcome).await;
+                Ended::Finished(outcome)
+            }
+            Next::Again(_) => Ended::PutBack(reason),
+        }
+    }
+
+    async fn tell(&self, next: &Next) -> Result<(), Error> {
+        let (queue, hold) = (&self.app.queue, &self.entry.hold);
+        match next {
+            Next::End(outcome) => queue.finish(hold, outcome.clone()).await,
+            Next::Again(wait) => {
+                tracing::info!(
+                    ?wait,
+                    attempt = self.entry.job.attempt,
+                    "putting the job back"
+                );
+                queue.requeue(hold, *wait).await
+            }
+        }
     }
 
     /// Another holder has the job. Its run is the same run, since both live on this host
@@ -178,30 +258,82 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         .map_err(|error| error.to_string())
 }
 
+/// Why nothing was begun.
+enum Begun {
+    Failed(Box<Outcome>),
+    Lost,
+    Left,
+}
+
+/// Whether a refusal says nothing of whose the job is.
+fn is_passing(error: &Error) -> bool {
+    error.is_retryable() || matches!(error, Error::Refused { .. })
+}
+
+/// A wish for the job to end, and how it becomes an order.
+struct Stopping {
+    /// Somebody asked for it.
+    asked: CancellationToken,
+    /// It ends now.
+    cancel: CancellationToken,
+    /// There is a run, which may hear of the wish by itself.
+    submitted: AtomicBool,
+}
+
+impl Stopping {
+    fn new(signals: &Signals) -> Self {
+        Self {
+            asked: CancellationToken::new(),
+            cancel: signals.cancel.clone(),
+            submitted: AtomicBool::new(false),
+        }
+    }
+
+    fn ask(&self) {
+        if !self.asked.is_cancelled() {
+            tracing::info!("somebody asked for this job to stop");
+            self.asked.cancel();
+        }
+    }
+
+    /// Gives a run the time to end by itself; what is no run yet ends at once. Never ends.
+    async fn insist(&self, grace: Duration) {
+        self.asked.cancelled().await;
+        if self.submitted.load(Ordering::Relaxed) {
+            tokio::time::sleep(grace).await;
+        }
+        self.cancel.cancel();
+        std::future::pending().await
+    }
+}
+
 /// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,
-/// listens for a wish to cancel, which only reads.
-async fn heartbeat(app: &App, hold: &Hold, cancel: &CancellationToken, lost: &CancellationToken) {
+/// listens for a wish to stop, which only reads.
+async fn heartbeat(app: &App, hold: &Hold, stop: &Stopping, lost: &CancellationToken) {
+    // A queue whose wishes come with renewals is asked as often as it is polled.
+    let every = match &app.server {
+        Some(server) => HEARTBEAT.min(server.interval()),
+        None => HEARTBEAT,
+    };
     loop {
+        let next = tokio::time::Instant::now() + every;
+        while tokio::time::Instant::now() < next {
+            tokio::time::sleep(LISTEN.min(every)).await;
+            if let Ok(Some(record)) = app.queue.job(&hold.job).await
+                && record.cancel_requested
+            {
+                stop.ask();
+            }
+        }
         match app.queue.renew(hold, LEASE).await {
-            Ok(renewal) if renewal.cancel_requested => cancel.cancel(),
+            Ok(renewal) if renewal.cancel_requested => stop.ask(),
             Ok(_) => {}
-            Err(Error::Backend { .. }) => {
+            Err(error) if is_passing(&error) => {
                 tracing::warn!("the queue does not answer; the run goes on");
             }
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "the lease is lost");
                 return lost.cancel();
-            }
-        }
-        let next = tokio::time::Instant::now() + HEARTBEAT;
-        while tokio::time::Instant::now() < next {
-            tokio::time::sleep(LISTEN).await;
-            if let Ok(Some(record)) = app.queue.job(&hold.job).await
-                && record.cancel_requested
-                && !cancel.is_cancelled()
-            {
-                tracing::info!("somebody asked for this job to stop");
-                cancel.cancel();
             }
         }
     }

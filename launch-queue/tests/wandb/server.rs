@@ -170,6 +170,7 @@ impl Server {
                 let answer = json!({"access_token": state.key, "expires_in": 3600});
                 Some(Answer::json(200, &answer))
             }
+            ("GET", "ping") => Some(Answer::of(200, "pong")),
             ("PUT", "storage") => {
                 state.uploads.insert(rest.to_owned(), request.body.clone());
                 Some(Answer::of(200, ""))

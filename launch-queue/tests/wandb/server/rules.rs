@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) artifacts: BTreeMap<String, (String, BTreeMap<String, Vec<u8>>)>,
     /// Path below the server → bytes that were put there.
     pub(crate) uploads: BTreeMap<String, Vec<u8>>,
+    /// Another agent acknowledges what is popped before its agent does.
+    pub(crate) steal: bool,
     /// Agents that register from now on are to stop.
     pub(crate) stop_polling: bool,
     /// Reads of files break off after so many bytes, so many times.
@@ -404,6 +406,9 @@ impl State {
     }
 
     fn ack(&mut self, id: &str, run: &str) -> bool {
+        if let (true, Some(item)) = (self.steal, self.items.get_mut(id)) {
+            (item.state, item.run) = ("CLAIMED", Some("another".to_owned()));
+        }
         match self.items.get_mut(id) {
             Some(item) if item.state == "LEASED" => {
                 (item.state, item.run) = ("CLAIMED", Some(run.to_owned()));
