@@ -65,34 +65,21 @@ impl Wandb {
     /// Prepares the connection. The server is not asked yet.
     pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
         let variables = Variables::read(variable)?;
-        let backend = &settings.config.backend;
-        let named = backend.base_url.as_ref().or(variables.base_url.as_ref());
-        let base_url = match named {
-            Some(url) => url.expose().clone(),
-            None => Url::parse(DEFAULT_SERVER)
-                .map_err(|error| Failure::doing("no server of W&B", &error))?,
-        };
+        let base_url = base_url(settings, &variables)?;
         let (identity, keys) = identity(settings, &variables)?;
         let entity = settings.config.entity.clone().unwrap_or_default();
         let directory = settings.state.wandb(&base_url, &entity);
         private_dir(&directory)?;
-        let interval = backend.poll_interval.unwrap_or(POLL);
-        let user = |text: &Option<String>| text.clone().unwrap_or_default();
-        let headers = variables.headers.iter();
-        let mut options = WandbOptions::new(entity, identity)
+        let interval = settings.config.backend.poll_interval.unwrap_or(POLL);
+        let options = WandbOptions::new(entity, identity)
             .with_base_url(base_url.clone())
             .with_hostname(host())
             .with_agent_config(settings.registration.clone())
-            .with_version(variables.reported_version())
-            .with_user(user(&variables.username), user(&variables.user_email))
-            .with_headers(headers.map(|(n, v)| (n.clone(), v.clone())).collect())
             .with_directory(directory)
             .with_poll_interval(interval);
-        if let Some(timeout) = variables.http_timeout {
-            options = options.with_request_timeout(timeout).with_patience(timeout);
-        }
+        let queue = WandbQueue::connect(with_variables(options, &variables))?;
         Ok(Self {
-            queue: Arc::new(WandbQueue::connect(options)?),
+            queue: Arc::new(queue),
             base_url,
             keys,
             interval,
@@ -101,6 +88,31 @@ impl Wandb {
 
     pub(crate) fn queue(&self) -> Arc<WandbQueue> {
         Arc::clone(&self.queue)
+    }
+}
+
+/// The agent file's server, else that of the environment, else W&B's cloud.
+fn base_url(settings: &Settings, variables: &Variables) -> Result<Url, Failure> {
+    let named = settings.config.backend.base_url.as_ref();
+    match named.or(variables.base_url.as_ref()) {
+        Some(url) => Ok(url.expose().clone()),
+        None => {
+            Url::parse(DEFAULT_SERVER).map_err(|error| Failure::doing("no server of W&B", &error))
+        }
+    }
+}
+
+/// What the environment says of requests.
+fn with_variables(options: WandbOptions, variables: &Variables) -> WandbOptions {
+    let user = |text: &Option<String>| text.clone().unwrap_or_default();
+    let headers = variables.headers.iter();
+    let options = options
+        .with_version(variables.reported_version())
+        .with_user(user(&variables.username), user(&variables.user_email))
+        .with_headers(headers.map(|(n, v)| (n.clone(), v.clone())).collect());
+    match variables.http_timeout {
+        Some(timeout) => options.with_request_timeout(timeout).with_patience(timeout),
+        None => options,
     }
 }
 
@@ -123,7 +135,8 @@ fn identity(
             .by_user()
             .with_hint("set WANDB_API_KEY, or `backend.api-key-file` in the agent file")
     })?;
-    Ok((Identity::Keys(keys.clone()), Some(keys)))
+    let source: Arc<dyn KeySource> = Arc::<Keys>::clone(&keys);
+    Ok((Identity::Keys(source), Some(keys)))
 }
 
 fn host() -> String {
@@ -138,10 +151,11 @@ impl Server for Wandb {
         let address = self.base_url.as_str().trim_end_matches('/');
         let mut context = context.with_server(address, key);
         let entity = self.queue.entity().map(str::to_owned);
-        match item_id(&job.id).and_then(|item| item.parse().ok()) {
-            Some(item) => (context.queue_entity, context.job) = (entity, Some(item)),
+        if let Some(item) = item_id(&job.id).and_then(|item| item.parse().ok()) {
+            (context.queue_entity, context.job) = (entity, Some(item));
+        } else {
             // Launched by hand: no queue of the server's had it.
-            None => (context.queue, context.job) = (None, None),
+            (context.queue, context.job) = (None, None);
         }
         context
     }

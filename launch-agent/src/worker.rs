@@ -122,33 +122,37 @@ impl Work {
             return Err(Begun::Failed(Box::new(outcome)));
         }
         if self.entry.handle.is_none() {
-            let mut wait = Duration::from_millis(200);
-            loop {
-                match self.app.queue.renew(&self.entry.hold, LEASE).await {
-                    Ok(renewal) => {
-                        if renewal.cancel_requested {
-                            stop.ask();
-                        }
-                        break;
-                    }
-                    Err(error) if is_passing(&error) => {
-                        tracing::warn!(error = one_line(&error), "cannot claim the job yet");
-                    }
-                    Err(error) => {
-                        tracing::info!(error = one_line(&error), "the job is not ours");
-                        return Err(Begun::Lost);
-                    }
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
-                    () = self.signals.leave.cancelled() => return Err(Begun::Left),
-                }
-            }
+            self.claim(stop).await?;
         }
         if let Some(server) = &self.app.server {
             server.keep_log(&self.entry.job.id, log);
         }
         Ok(())
+    }
+
+    /// Asks until the queue says whose the job is.
+    async fn claim(&self, stop: &Stopping) -> Result<(), Begun> {
+        let mut pause = Pause::default();
+        loop {
+            match self.app.queue.renew(&self.entry.hold, LEASE).await {
+                Ok(renewal) => {
+                    if renewal.cancel_requested {
+                        stop.ask();
+                    }
+                    return Ok(());
+                }
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(error = one_line(&error), "cannot claim the job yet");
+                }
+                Err(error) => {
+                    tracing::info!(error = one_line(&error), "the job is not ours");
+                    return Err(Begun::Lost);
+                }
+            }
+            if pause.is_left(&self.signals.leave).await {
+                return Err(Begun::Left);
+            }
+        }
     }
 
     async fn steps(&mut self, progress: &Progress, stop: &Stopping) -> Outcome {
@@ -164,33 +168,13 @@ impl Work {
 
     /// Tells the queue, for as long as it takes; then removes what is left of the run.
     async fn finish(self, outcome: Outcome) -> Ended {
-        let (job, retry) = (&self.entry.job, &self.app.settings.config.retry);
         let reason = outcome.reason;
-        let next = retry::next(retry, job.attempt, outcome);
-        let mut wait = Duration::from_millis(200);
-        loop {
-            let told = self.tell(&next);
-            let told = tokio::select! {
-                told = told => told,
-                () = self.signals.leave.cancelled() => return Ended::Left,
-            };
-            match told {
-                Ok(()) => break,
-                Err(error) if error.is_retryable() => {
-                    tracing::warn!(error = one_line(&error), "cannot report the outcome yet");
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
-                        () = self.signals.leave.cancelled() => return Ended::Left,
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        error = one_line(&error),
-                        "the outcome is not ours to report"
-                    );
-                    return self.give_up();
-                }
-            }
+        let retry = &self.app.settings.config.retry;
+        let next = retry::next(retry, self.entry.job.attempt, outcome);
+        match self.tell(&next).await {
+            Told::Yes => {}
+            Told::Left => return Ended::Left,
+            Told::Refused => return self.give_up(),
         }
         tracing::info!(%reason, "job ended");
         let (app, journal, entry) = (&self.app, &self.journal, &self.entry);
@@ -204,7 +188,31 @@ impl Work {
         }
     }
 
-    async fn tell(&self, next: &Next) -> Result<(), Error> {
+    async fn tell(&self, next: &Next) -> Told {
+        let mut pause = Pause::default();
+        loop {
+            let told = tokio::select! {
+                told = self.tell_once(next) => told,
+                () = self.signals.leave.cancelled() => return Told::Left,
+            };
+            match told {
+                Ok(()) => return Told::Yes,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(error = one_line(&error), "cannot report the outcome yet");
+                }
+                Err(error) => {
+                    let error = one_line(&error);
+                    tracing::warn!(error, "the outcome is not ours to report");
+                    return Told::Refused;
+                }
+            }
+            if pause.is_left(&self.signals.leave).await {
+                return Told::Left;
+            }
+        }
+    }
+
+    async fn tell_once(&self, next: &Next) -> Result<(), Error> {
         let (queue, hold) = (&self.app.queue, &self.entry.hold);
         match next {
             Next::End(outcome) => queue.finish(hold, outcome.clone()).await,
@@ -258,6 +266,35 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         .map_err(|error| error.to_string())
 }
 
+/// Whether the queue knows what became of a job.
+enum Told {
+    Yes,
+    Left,
+    /// It is no business of ours.
+    Refused,
+}
+
+/// The pauses between questions to a queue that does not answer, ever longer.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(200))
+    }
+}
+
+impl Pause {
+    /// Waits; answers whether the agent leaves meanwhile.
+    async fn is_left(&mut self, leave: &CancellationToken) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(self.0) => {}
+            () = leave.cancelled() => return true,
+        }
+        self.0 = (self.0 * 2).min(Duration::from_secs(15));
+        false
+    }
+}
+
 /// Why nothing was begun.
 enum Begun {
     Failed(Box<Outcome>),
@@ -303,7 +340,7 @@ impl Stopping {
             tokio::time::sleep(grace).await;
         }
         self.cancel.cancel();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

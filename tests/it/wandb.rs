@@ -3,7 +3,11 @@
 mod ends;
 mod outage;
 mod places;
-#[allow(dead_code, reason = "the suite of the queue uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the suite of the queue uses the rest"
+)]
 #[path = "../../launch-queue/tests/wandb/server.rs"]
 mod server;
 mod sweeps;
@@ -109,7 +113,8 @@ impl World {
         let notes = format!("NOTES = {:?}\n", self.notes.display().to_string());
         let main = format!("{LIBRARY}{notes}{program}");
         let uri = self.agent.project(name, &main);
-        json!({"entity": "team", "project": "Proj", "uri": uri, "resource": "local-process"})
+        json!({"entity": "team", "project": "Proj", "uri": uri, "resource": "local-process",
+               "overrides": {"entry_point": ["python3", "main.py"]}})
     }
 
     fn notes(&self) -> Vec<String> {
@@ -124,6 +129,10 @@ impl World {
     /// Waits for a run to be in a state.
     fn run_is(&self, run: &str, state: &str) {
         self.wait(&format!("run {run} is {state}"), |server| {
+            let of_run = |item: &&server::Item| item.run.as_deref() == Some(run);
+            let item = server.items.values().find(of_run);
+            let failure = item.and_then(|item| item.failure.clone());
+            assert!(failure.is_none(), "{failure:?}");
             let (found, _) = server.runs.get(run)?;
             (found == state).then_some(())
         });

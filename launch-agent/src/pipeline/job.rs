@@ -1,5 +1,7 @@
 //! The W&B job that a spec names: its document, and the code that names.
 
+use std::sync::Arc;
+
 use launch_builder::source::{FetchOptions, Fetched, JobFiles, artifact, fetch_job};
 use launch_config::job::{DOCUMENT, FROZEN_REQUIREMENTS, JobDocument, PATCH};
 use launch_config::outcome::{Reason, Stage};
@@ -29,10 +31,10 @@ pub(super) async fn fetch(task: &Task<'_>, name: &JobRef) -> Result<(JobDocument
     let store = server.artifacts();
     let failed = |error| stop(Reason::SourceFailed, Stage::Fetch, &error);
     with_events(task.progress, Stage::Fetch, async |events| {
-        let files = artifact::fetch(store.clone(), &reference, &options, &events);
+        let files = artifact::fetch(Arc::clone(&store), &reference, &options, &events);
         let files = files.await.map_err(failed)?;
         let (document, beside) = read(files.root(), name)?;
-        let fetched = fetch_job(&document, &beside, store.clone(), &options, &events).await;
+        let fetched = fetch_job(&document, &beside, Arc::clone(&store), &options, &events).await;
         Ok((document, fetched.map_err(failed)?))
     })
     .await

@@ -3,7 +3,11 @@
 mod artifacts;
 mod failures;
 mod outage;
-#[allow(dead_code, reason = "the suite of the whole program uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the suite of the whole program uses the rest"
+)]
 mod server;
 
 use std::path::Path;

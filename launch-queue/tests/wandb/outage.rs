@@ -103,3 +103,38 @@ async fn a_key_that_was_rotated_is_read_anew() {
     let lease = lease(&queue).await;
     queue.renew(&lease.hold, TTL).await.unwrap();
 }
+
+/// Two hundred agents that all lost their server at the same moment do not come back at the
+/// same moment: each asks at a time of its own within the interval.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_agents_come_back_without_a_burst() {
+    const AGENTS: usize = 200;
+    let interval = Duration::from_secs(1);
+    let server = Server::start().await;
+    for _ in 0..AGENTS {
+        let options = options(&server)
+            .with_poll_interval(interval)
+            .with_patience(Duration::ZERO);
+        let queue = connect(options);
+        queue.register(&ask().queues).await.unwrap();
+        tokio::spawn(async move {
+            loop {
+                let _ = queue.lease(ask()).await;
+                tokio::time::sleep(interval / 20).await;
+            }
+        });
+    }
+    server.state().outage = Some(Fault::Status(503));
+    tokio::time::sleep(interval * 3).await;
+    server.state().outage = None;
+    let (mut most, began) = (0, server.state().requests);
+    for _ in 0..20 {
+        let before = server.state().requests;
+        tokio::time::sleep(interval / 20).await;
+        most = most.max(server.state().requests - before);
+    }
+    let all = server.state().requests - began;
+    // Two queues are asked by each; a burst would be all of them at once.
+    assert!(all >= AGENTS, "all are back within a poll: {all}");
+    assert!(most < all / 4, "{most} of {all} within a twentieth");
+}

@@ -57,9 +57,7 @@ fn docker_containers_are_told_of_wandb_and_reach_a_server_on_this_machine() {
     }
     let world = World::of(Agent::with_docker());
     let script = "env; wget -q -O /dev/null $WANDB_BASE_URL/ping && echo reached; exit 3";
-    let item = world
-        .state()
-        .put("first", image("local-container", script));
+    let item = world.state().put("first", image("local-container", script));
     let child = world.start();
     tells_of_wandb(&world, &item);
     assert!(log_of(&world, &item).contains("reached"));
