@@ -25,6 +25,7 @@ mod journal;
 mod kaniko;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod pause;
 mod pipeline;
 mod printer;
 mod report;
@@ -35,6 +36,7 @@ mod service;
 mod settings;
 mod shutdown;
 mod state;
+mod stopping;
 mod sweep;
 mod telemetry;
 #[cfg(feature = "wandb")]

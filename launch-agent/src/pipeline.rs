@@ -4,6 +4,7 @@
 //! patched afterwards. Everything is repeatable: a job whose agent died goes through here
 //! again and meets the image that was built and the run that was submitted.
 
+mod fetch;
 mod image;
 mod job;
 mod prepare;
@@ -109,7 +110,7 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
         let spec = read_spec(task, &entry.job)?;
         let early = async {
             crate::sweep::check(task.app, &spec).await?;
-            let (asked, got) = prepare::fetch(task, &spec).await?;
+            let (asked, got) = fetch::fetch(task, &spec).await?;
             let planned = prepare::plan(task, &asked, got, &entry.key()).await?;
             let ready = image::provide(task, planned).await?;
             Ok(ready.with_job_image(asked.image()))

@@ -11,7 +11,7 @@ use launch_config::env::RunContext;
 use launch_config::id::{JobId, QueueName};
 use launch_config::wandb_ref::ArtifactRef;
 use launch_queue::Error;
-use launch_queue::job::Job;
+use launch_queue::job::{Hold, Job};
 
 /// A server with runs, sweeps and artifacts.
 #[async_trait]
@@ -30,6 +30,9 @@ pub(crate) trait Server: Debug + Send + Sync {
 
     /// Says that the agent is gone: the last thing it says.
     async fn leave(&self);
+
+    /// Lets a job go that was leased and not claimed.
+    fn let_go(&self, hold: &Hold);
 
     /// Says where the output of a job's run is, for its failure.
     fn keep_log(&self, job: &JobId, log: &Path);

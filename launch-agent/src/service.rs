@@ -260,6 +260,9 @@ impl Service {
                 if kind == Kind::Scheduler && !self.seats.has_free(kind, self.plan.scheduler_slots)
                 {
                     tracing::info!(job.id = %lease.job.id, "a sweep scheduler is left to others: `max_schedulers` run");
+                    if let Some(server) = &self.app.server {
+                        server.let_go(&lease.hold);
+                    }
                     self.rests = Some(tokio::time::Instant::now() + REST);
                     return false;
                 }

@@ -15,7 +15,7 @@ use launch_config::id::{JobId, QueueName};
 use launch_config::secret::Secret;
 use launch_config::wandb_ref::ArtifactRef;
 use launch_queue::Error;
-use launch_queue::job::Job;
+use launch_queue::job::{Hold, Job};
 use launch_queue::wandb::{Identity, KeySource, WandbOptions, WandbQueue, item_id};
 use url::Url;
 
@@ -179,6 +179,12 @@ impl Server for Wandb {
                 error = one_line(&error),
                 "the server does not know that we end"
             );
+        }
+    }
+
+    fn let_go(&self, hold: &Hold) {
+        if let Err(error) = self.queue.let_go(hold) {
+            tracing::warn!(error = one_line(&error), "an item stays written down");
         }
     }
 

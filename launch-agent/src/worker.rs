@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use launch_config::outcome::{Outcome, Reason, Stage};
@@ -14,10 +13,12 @@ use tracing::Instrument as _;
 use crate::app::App;
 use crate::failure::one_line;
 use crate::journal::{Entry, Journal};
+use crate::pause::Pause;
 use crate::pipeline::{self, Task};
 use crate::report::{Onlooker, Progress, Row, courier};
 use crate::retry::{self, Next};
 use crate::seats::Seat;
+use crate::stopping::Stopping;
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -78,7 +79,7 @@ impl Work {
         let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
         let log = self.app.settings.state.log(&self.entry.key());
         let progress = Progress::new(Arc::clone(&self.onlooker), reports, log.clone());
-        let stop = Stopping::new(&self.signals);
+        let stop = Stopping::new(self.signals.cancel.clone());
         if let Err(ended) = self.begin(&stop, &log).await {
             return match ended {
                 Begun::Failed(outcome) => (self.finish(*outcome).await, Vec::new()),
@@ -274,27 +275,6 @@ enum Told {
     Refused,
 }
 
-/// The pauses between questions to a queue that does not answer, ever longer.
-struct Pause(Duration);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(Duration::from_millis(200))
-    }
-}
-
-impl Pause {
-    /// Waits; answers whether the agent leaves meanwhile.
-    async fn is_left(&mut self, leave: &CancellationToken) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(self.0) => {}
-            () = leave.cancelled() => return true,
-        }
-        self.0 = (self.0 * 2).min(Duration::from_secs(15));
-        false
-    }
-}
-
 /// Why nothing was begun.
 enum Begun {
     Failed(Box<Outcome>),
@@ -305,43 +285,6 @@ enum Begun {
 /// Whether a refusal says nothing of whose the job is.
 fn is_passing(error: &Error) -> bool {
     error.is_retryable() || matches!(error, Error::Refused { .. })
-}
-
-/// A wish for the job to end, and how it becomes an order.
-struct Stopping {
-    /// Somebody asked for it.
-    asked: CancellationToken,
-    /// It ends now.
-    cancel: CancellationToken,
-    /// There is a run, which may hear of the wish by itself.
-    submitted: AtomicBool,
-}
-
-impl Stopping {
-    fn new(signals: &Signals) -> Self {
-        Self {
-            asked: CancellationToken::new(),
-            cancel: signals.cancel.clone(),
-            submitted: AtomicBool::new(false),
-        }
-    }
-
-    fn ask(&self) {
-        if !self.asked.is_cancelled() {
-            tracing::info!("somebody asked for this job to stop");
-            self.asked.cancel();
-        }
-    }
-
-    /// Gives a run the time to end by itself; what is no run yet ends at once. Never ends.
-    async fn insist(&self, grace: Duration) {
-        self.asked.cancelled().await;
-        if self.submitted.load(Ordering::Relaxed) {
-            tokio::time::sleep(grace).await;
-        }
-        self.cancel.cancel();
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,

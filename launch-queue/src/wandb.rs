@@ -44,6 +44,7 @@ mod finish;
 mod hidden;
 mod identity;
 mod item;
+mod items;
 mod operations;
 mod options;
 mod pace;
@@ -67,7 +68,8 @@ pub use self::artifact::{Artifact, FileBody};
 use self::failure::Failure;
 use self::hidden::HiddenRun;
 use self::identity::IdentityFile;
-use self::item::{FENCE, Item, Items};
+use self::item::{FENCE, Item};
+use self::items::Items;
 pub use self::options::{Identity, KeySource, PUBLIC_SERVER, QUEUE_PROJECT, WandbOptions};
 use self::pace::Pace;
 use crate::error::Error;
@@ -160,6 +162,15 @@ impl WandbQueue {
     /// said of the key.
     pub fn entity(&self) -> Option<&str> {
         self.api.known_entity()
+    }
+
+    /// Forgets an item that was leased and not claimed: it goes back by itself.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if it stays written down.
+    pub fn let_go(&self, hold: &Hold) -> Result<(), Error> {
+        let forgotten = self.items.forget(&hold.job);
+        forgotten.map_err(|failure| self.outward(failure, "let an item go"))
     }
 
     /// Says where the output of an item's run is: a failure is told with it.

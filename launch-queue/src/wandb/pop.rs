@@ -38,10 +38,17 @@ impl WandbQueue {
                 Ok(Some((id, spec))) => {
                     self.pace.gave(turn);
                     let (queue, worker) = (queue.clone(), request.worker.clone());
-                    let item = Item::popped(id, queue, worker, spec)?;
-                    let job = item.job()?;
+                    let mut item = Item::popped(id, queue, worker, spec)?;
+                    let job = item.job_id()?;
+                    if self.items.is_in_hand(&job) {
+                        // It lapsed while it could not be claimed, and came back to us.
+                        continue;
+                    }
+                    if let Some(before) = self.items.get(&job) {
+                        item.take_run_of(&before);
+                    }
                     self.items.keep(&item)?;
-                    return Ok(Some(Lease::new(job, FENCE, request.ttl)));
+                    return Ok(Some(Lease::new(item.job()?, FENCE, request.ttl)));
                 }
                 Ok(None) => {}
                 Err(failure) if failure.is_refusal() => refused = Some(failure),

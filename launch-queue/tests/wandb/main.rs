@@ -298,6 +298,34 @@ async fn a_stop_of_another_process_is_heard_before_there_is_a_run() {
 }
 
 #[tokio::test]
+async fn an_item_that_lapsed_and_came_back_is_one_job() {
+    let server = Server::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let id = server.state().put("first", spec());
+    let queue = connect(options(&server).with_directory(home.path()));
+    let first = lease(&queue).await;
+    // The claim takes so long that the server gives the item away again: to us.
+    server.state().expire();
+    assert!(queue.lease(ask()).await.unwrap().is_none());
+    assert_eq!(server.state().items[&id].state, "LEASED");
+    queue.renew(&first.hold, TTL).await.unwrap();
+    let run = first.job.spec["run_id"].as_str().unwrap();
+    assert_eq!(server.state().items[&id].run.as_deref(), Some(run));
+    // After a crash before the claim, it has the run it was known by.
+    let id = server.state().put("first", spec());
+    let before = lease(&queue).await;
+    drop(queue);
+    server.state().expire();
+    let queue = connect(options(&server).with_directory(home.path()));
+    let after = lease(&queue).await;
+    assert_eq!(after.job.spec, before.job.spec);
+    queue.let_go(&after.hold).unwrap();
+    server.state().expire();
+    assert_ne!(lease(&queue).await.job.spec, before.job.spec);
+    assert_eq!(server.state().items[&id].failure, None);
+}
+
+#[tokio::test]
 async fn an_agent_that_was_killed_is_the_same_agent_afterwards() {
     let server = Server::start().await;
     let home = tempfile::tempdir().unwrap();
