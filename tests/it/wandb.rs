@@ -385,3 +385,26 @@ fn queues_are_made_and_looked_into() {
         .expect(2)
         .complains("has no queue `fourth`; it has: first, second, third");
 }
+
+#[test]
+fn a_job_launched_by_hand_asks_no_queue_and_is_told_of_wandb() {
+    let world = World::new();
+    let spec = world.spec(
+        "p",
+        "init()\nnote(os.environ.get('WANDB_LAUNCH_QUEUE_NAME', 'none'))\nfinish(0)\n",
+    );
+    let project = spec["uri"].as_str().unwrap();
+    let place = ["-r", "local-process", "-E", "python3 main.py"];
+    let launch = ["launch", project, "-e", "team", "-p", "Proj"];
+    let _ = world.agent.say(&[&launch[..], &place].concat()).expect(0);
+    assert_eq!(world.notes(), ["none"]);
+    let server = world.state();
+    assert!(server.runs.values().all(|(state, _)| state == "finished"));
+    assert_eq!((server.runs.len(), server.count("popFromRunQueue")), (1, 0));
+    drop(server);
+    let submit = ["submit", "-q", "first", project];
+    let said = world.agent.say(&[&submit[..], &place].concat()).expect(2);
+    let _ = said
+        .complains("a run of W&B's has a project")
+        .complains("--project");
+}
