@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::console::LogOnly;
 use crate::failure::{Failure, one_line};
 use crate::journal::{Entry, Journal};
-use crate::seats::{Kind, Seat, Seats};
 use crate::shutdown::Shutdown;
+use crate::slots::{Kind, Slot, Slots};
 use crate::sweep;
 use crate::worker::{self, Ended, Signals, Work};
 
@@ -54,7 +54,7 @@ pub(crate) struct Service {
     shutdown: Shutdown,
     journal: Arc<Journal>,
     jobs: JoinSet<Ended>,
-    seats: Seats,
+    taken: Slots,
     /// What dead agents left and no queue has answered for yet.
     waiting: Vec<(Arc<Journal>, Vec<Entry>)>,
     /// No job is taken before this time.
@@ -84,7 +84,7 @@ impl Service {
             shutdown,
             journal: Arc::new(journal),
             jobs: JoinSet::new(),
-            seats: Seats::default(),
+            taken: Slots::default(),
             waiting: Vec::new(),
             rests: None,
             looks: None,
@@ -165,8 +165,8 @@ impl Service {
 
     fn take_up(&mut self, journal: &Arc<Journal>, entry: Entry) {
         tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
-        let seat = self.seats.take(sweep::kind_of(&entry.job.spec));
-        self.spawn(Arc::clone(journal), entry, seat);
+        let slot = self.taken.take(sweep::kind_of(&entry.job.spec));
+        self.spawn(Arc::clone(journal), entry, slot);
     }
 
     /// Asks again for what waits.
@@ -200,7 +200,7 @@ impl Service {
         }
     }
 
-    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry, seat: Seat) {
+    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry, slot: Slot) {
         let cancel = self.shutdown.cancel.child_token();
         let signals = Signals {
             cancel,
@@ -213,7 +213,7 @@ impl Service {
             entry,
             onlooker,
             signals,
-            seat: Some(seat),
+            slot: Some(slot),
         };
         self.jobs.spawn(async move { work.see_through().await.0 });
     }
@@ -222,7 +222,7 @@ impl Service {
         let rests = self
             .rests
             .is_some_and(|until| tokio::time::Instant::now() < until);
-        !rests && self.seats.has_free(Kind::Job, self.plan.slots)
+        !rests && self.taken.has_free(Kind::Job, self.plan.slots)
     }
 
     /// Works until told to stop, or until there is nothing more to do.
@@ -238,7 +238,7 @@ impl Service {
             }
             tokio::select! {
                 Some(ended) = self.jobs.join_next() => self.count(ended),
-                () = self.seats.freed() => {}
+                () = self.taken.freed() => {}
                 () = tokio::time::sleep(self.app.poll) => {}
                 () = arrival(&mut arrivals) => {}
                 () = self.shutdown.drain.cancelled() => {}
@@ -257,7 +257,7 @@ impl Service {
         match self.app.queue.lease(request).await {
             Ok(Some(lease)) => {
                 let kind = sweep::kind_of(&lease.job.spec);
-                if kind == Kind::Scheduler && !self.seats.has_free(kind, self.plan.scheduler_slots)
+                if kind == Kind::Scheduler && !self.taken.has_free(kind, self.plan.scheduler_slots)
                 {
                     tracing::info!(job.id = %lease.job.id, "a sweep scheduler is left to others: `max_schedulers` run");
                     if let Some(server) = &self.app.server {
@@ -268,8 +268,8 @@ impl Service {
                 }
                 tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
                 let Lease { job, hold, .. } = lease;
-                let seat = self.seats.take(kind);
-                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold), seat);
+                let slot = self.taken.take(kind);
+                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold), slot);
                 true
             }
             Ok(None) => false,

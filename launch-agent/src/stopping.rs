@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// A wish for the job to end, and how it becomes an order.
 pub(crate) struct Stopping {
     /// Somebody asked for it.
-    asked: CancellationToken,
+    pub(crate) asked: CancellationToken,
     /// It ends now.
     pub(crate) cancel: CancellationToken,
     /// There is a run, which may hear of the wish by itself.

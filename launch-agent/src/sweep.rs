@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::failure::one_line;
 use crate::journal::Entry;
 use crate::pipeline::Stop;
-use crate::seats::Kind;
 use crate::server::Sweep;
+use crate::slots::Kind;
 
 /// What a job counts as; one that cannot be read ends soon.
 pub(crate) fn kind_of(spec: &serde_json::Value) -> Kind {

@@ -17,7 +17,7 @@ use crate::pause::Pause;
 use crate::pipeline::{self, Task};
 use crate::report::{Onlooker, Progress, Row, courier};
 use crate::retry::{self, Next};
-use crate::seats::Seat;
+use crate::slots::Slot;
 use crate::stopping::Stopping;
 
 /// How long a lease lasts without a heartbeat.
@@ -58,7 +58,7 @@ pub(crate) struct Work {
     pub(crate) onlooker: Arc<dyn Onlooker>,
     pub(crate) signals: Signals,
     /// The slot it has until its run has ended.
-    pub(crate) seat: Option<Seat>,
+    pub(crate) slot: Option<Slot>,
 }
 
 /// A wish for a job of these queues.
@@ -108,7 +108,7 @@ impl Work {
             return (Ended::Left, rows);
         };
         // The run has ended: its slot is for the next, whatever is still to be said.
-        drop(self.seat.take());
+        drop(self.slot.take());
         courier.arrive().await;
         (self.finish(outcome).await, rows)
     }

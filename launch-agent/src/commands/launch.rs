@@ -110,7 +110,7 @@ impl Launch {
             entry,
             onlooker: console,
             signals,
-            seat: None,
+            slot: None,
         };
         let (ended, rows) = work.see_through().await;
         grace.abort();

@@ -14,9 +14,9 @@ pub(crate) enum Kind {
     Scheduler,
 }
 
-/// The seats of an agent.
+/// The slots of an agent.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seats(Arc<Counts>);
+pub(crate) struct Slots(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -25,10 +25,10 @@ struct Counts {
     freed: Notify,
 }
 
-/// A seat in use; free again when it is dropped. A run that has ended needs none, also if
+/// A slot in use; free again when it is dropped. A run that has ended needs none, also if
 /// its end is still to be told.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct Slot {
     counts: Arc<Counts>,
     kind: Kind,
 }
@@ -42,12 +42,12 @@ impl Counts {
     }
 }
 
-impl Seats {
-    /// Takes a seat, whether or not there is one: what was taken up before is not refused.
-    pub(crate) fn take(&self, kind: Kind) -> Seat {
+impl Slots {
+    /// Takes a slot, whether or not there is one: what was taken up before is not refused.
+    pub(crate) fn take(&self, kind: Kind) -> Slot {
         self.0.of(kind).fetch_add(1, Ordering::SeqCst);
         let counts = Arc::clone(&self.0);
-        Seat { counts, kind }
+        Slot { counts, kind }
     }
 
     /// Whether there is a free one of so many; `None` has no limit.
@@ -61,7 +61,7 @@ impl Seats {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.counts.of(self.kind).fetch_sub(1, Ordering::SeqCst);
         self.counts.freed.notify_one();
@@ -74,16 +74,16 @@ mod tests {
 
     #[test]
     fn jobs_and_schedulers_have_seats_of_their_own() {
-        let seats = Seats::default();
-        let job = seats.take(Kind::Job);
-        assert!(!seats.has_free(Kind::Job, Some(1)));
-        assert!(seats.has_free(Kind::Scheduler, Some(1)));
-        assert!(seats.has_free(Kind::Job, None));
-        let more = seats.take(Kind::Job);
+        let slots = Slots::default();
+        let job = slots.take(Kind::Job);
+        assert!(!slots.has_free(Kind::Job, Some(1)));
+        assert!(slots.has_free(Kind::Scheduler, Some(1)));
+        assert!(slots.has_free(Kind::Job, None));
+        let more = slots.take(Kind::Job);
         drop(job);
-        assert!(!seats.has_free(Kind::Job, Some(1)));
+        assert!(!slots.has_free(Kind::Job, Some(1)));
         drop(more);
-        assert!(seats.has_free(Kind::Job, Some(1)));
-        assert!(!seats.has_free(Kind::Job, Some(0)));
+        assert!(slots.has_free(Kind::Job, Some(1)));
+        assert!(!slots.has_free(Kind::Job, Some(0)));
     }
 }
