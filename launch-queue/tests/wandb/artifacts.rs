@@ -5,7 +5,8 @@ use launch_queue::config::wandb_ref::ArtifactRef;
 use super::*;
 
 fn named(text: &str) -> ArtifactRef {
-    format!("wandb-artifact://{text}").parse().unwrap()
+    let reference = format!("wandb-artifact://{text}");
+    reference.parse().expect("a reference")
 }
 
 #[tokio::test]

@@ -89,12 +89,13 @@ async fn a_requeue_keeps_the_priority_where_the_queue_has_some() {
         let held = lease(&queue).await;
         queue.renew(&held.hold, TTL).await.unwrap();
         queue.requeue(&held.hold, Duration::ZERO).await.unwrap();
-        let state = server.state();
-        let (_, newest) = state.items.iter().last().unwrap();
         let kept = if has_priorities { 1 } else { 2 };
-        assert_eq!((newest.state, newest.priority), ("PENDING", kept));
-        assert_eq!(newest.spec["_resume_count"], 1);
-        drop(state);
+        {
+            let state = server.state();
+            let (_, newest) = state.items.iter().last().unwrap();
+            assert_eq!((newest.state, newest.priority), ("PENDING", kept));
+            assert_eq!(newest.spec["_resume_count"], 1);
+        }
         let _ = lease(&queue).await;
     }
 }

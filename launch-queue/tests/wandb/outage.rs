@@ -78,7 +78,7 @@ struct Rotated(Mutex<String>);
 
 impl KeySource for Rotated {
     fn key(&self) -> std::io::Result<Secret> {
-        Ok(Secret::new(self.0.lock().unwrap().clone()))
+        Ok(Secret::new(self.0.lock().expect("no panic").clone()))
     }
 }
 
@@ -87,7 +87,7 @@ async fn a_key_that_was_rotated_is_read_anew() {
     let server = Server::start().await;
     let source = Arc::new(Rotated(Mutex::new("planted-key".to_owned())));
     let mut options = options(&server);
-    options.identity = Identity::Keys(source.clone());
+    options.identity = Identity::Keys(Arc::<Rotated>::clone(&source));
     let queue = connect(options);
     assert!(queue.lease(ask()).await.unwrap().is_none());
     "another-key".clone_into(&mut server.state().key);

@@ -1,6 +1,6 @@
 //! Where runs go: each is told the same of W&B.
 
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, EvictParams};
 use launch_tests::cluster::{Cluster, IMAGE, kubeconfig};
 use launch_tests::has_docker;
 
@@ -140,10 +140,16 @@ fn a_preempted_run_is_put_back_with_its_id_its_priority_and_a_count() {
     place.runtime.block_on(async {
         let status = json!({"conditions": condition});
         assert!(cluster.set_status("Pod", &pod, status).await);
-        let params = DeleteParams::default().grace_period(1);
-        cluster.api("Pod").delete(&pod, &params).await.unwrap();
+        let params = EvictParams {
+            delete_options: Some(DeleteParams::default().grace_period(1)),
+            ..EvictParams::default()
+        };
+        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(cluster.client.clone(), &cluster.namespace);
+        pods.evict(&pod, &params).await.unwrap();
     });
     let again = eventually("the run is put back", Duration::from_mins(1), || {
+        // The cluster starts another pod, as of a job that goes on: that one is not ours.
         let server = world.state();
         let mut others = server.items.keys().filter(|id| **id != item);
         others.next().cloned()
