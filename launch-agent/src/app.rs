@@ -19,6 +19,7 @@ use crate::backend::Backend;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::flights::Flights;
+use crate::server::Server;
 use crate::settings::Settings;
 
 /// Everything a job needs, composed.
@@ -30,6 +31,10 @@ pub(crate) struct App {
     pub(crate) arrivals: Option<watch::Receiver<u64>>,
     /// How long an idle agent waits before it asks again.
     pub(crate) poll: Duration,
+    /// What the queue's server knows besides, if it has one.
+    pub(crate) server: Option<Arc<dyn Server>>,
+    /// How long a run that somebody asked to stop may take to end by itself.
+    pub(crate) stop_grace: Duration,
     pub(crate) registry: Arc<dyn Registry>,
     /// The same, with the clouds' credentials in view.
     pub(crate) hosted: HostedRegistry,
@@ -62,6 +67,7 @@ struct Docker {
 #[cfg(not(all(
     feature = "sqlite",
     feature = "postgres",
+    feature = "wandb",
     feature = "process",
     feature = "docker",
     feature = "kubernetes",
@@ -80,17 +86,29 @@ pub(crate) fn feature_off(what: &str, feature: &str) -> Failure {
 impl App {
     /// Opens everything. Nothing is asked over the network yet.
     pub(crate) async fn build(settings: Settings) -> Result<Self, Failure> {
+        let backend = Backend::open(&settings).await?;
+        Self::build_on(settings, backend).await
+    }
+
+    /// Opens everything for a job that is launched by hand.
+    pub(crate) async fn build_direct(settings: Settings) -> Result<Self, Failure> {
+        let backend = Backend::open_direct(&settings).await?;
+        Self::build_on(settings, backend).await
+    }
+
+    async fn build_on(settings: Settings, backend: Backend) -> Result<Self, Failure> {
         let state = settings.state.clone();
         state
             .create()
             .map_err(|error| Failure::doing("no state directory", &error))?;
         let hosted = HostedRegistry::builder().build()?;
-        let backend = Backend::open(&settings).await?;
         let registry: Arc<dyn Registry> = Arc::new(hosted.clone());
         Ok(Self {
             queue: backend.queue,
             arrivals: backend.arrivals,
             poll: backend.poll,
+            server: backend.server,
+            stop_grace: backend.stop_grace,
             #[cfg(feature = "kubernetes")]
             kaniko: crate::kaniko::connect(&settings, &registry).await,
             registry,

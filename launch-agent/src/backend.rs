@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use launch_config::agent::BackendKind;
+#[cfg(feature = "wandb")]
+use launch_config::agent::DEFAULT_STOP_TIMEOUT;
 use launch_queue::QueueAdmin;
 use tokio::sync::watch;
 
-#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "wandb")))]
 use crate::app::feature_off;
 use crate::failure::Failure;
+use crate::server::Server;
 use crate::settings::Settings;
 
 /// How long an idle agent waits before it looks again. The embedded queue answers in well
@@ -30,20 +33,58 @@ pub(crate) struct Backend {
     pub(crate) arrivals: Option<watch::Receiver<u64>>,
     /// How long to wait before asking again.
     pub(crate) poll: Duration,
+    /// What the queue's server knows besides, if it has one.
+    pub(crate) server: Option<Arc<dyn Server>>,
+    /// How long a run that somebody asked to stop may take to end by itself: W&B's library
+    /// hears of the wish, too. Other queues tell nobody but us.
+    pub(crate) stop_grace: Duration,
 }
 
 impl Backend {
-    /// Opens the backend of the agent file; the embedded queue if it names none.
+    /// Opens the backend of the settings.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        match settings.config.backend.kind {
-            None | Some(BackendKind::Sqlite) => Self::sqlite(settings).await,
-            Some(BackendKind::Postgres) => Self::postgres(settings).await,
-            Some(other) => Err(Failure::usage(format!(
+        match settings.backend() {
+            BackendKind::Sqlite => Self::sqlite(settings).await,
+            BackendKind::Postgres => Self::postgres(settings).await,
+            BackendKind::Wandb => Self::wandb(settings),
+            other => Err(Failure::usage(format!(
                 "backend `{}` is not in this version of the program",
                 other.as_str()
             ))
-            .with_hint("`backend: {type: sqlite}` and `backend: {type: postgres}` are")),
+            .with_hint("`backend: {type: sqlite}` is")),
         }
+    }
+
+    /// Opens the queue of jobs that are launched by hand: the embedded one, where the queues
+    /// are W&B's, with W&B's server beside it.
+    pub(crate) async fn open_direct(settings: &Settings) -> Result<Self, Failure> {
+        if settings.backend() != BackendKind::Wandb {
+            return Self::open(settings).await;
+        }
+        let server = Self::wandb(settings)?.server;
+        let embedded = Self::sqlite(settings).await?;
+        Ok(Self { server, ..embedded })
+    }
+
+    #[cfg(feature = "wandb")]
+    fn wandb(settings: &Settings) -> Result<Self, Failure> {
+        settings.state.create()?;
+        let wandb = crate::wandb::Wandb::open(settings)?;
+        let seconds = settings.config.stopped_run_timeout;
+        let seconds = seconds.unwrap_or(DEFAULT_STOP_TIMEOUT);
+        Ok(Self {
+            queue: wandb.queue(),
+            arrivals: None,
+            // The queue asks the server at its own pace; looking is free.
+            poll: (wandb.interval() / 10).max(Duration::from_millis(10)),
+            stop_grace: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+            server: Some(Arc::new(wandb)),
+        })
+    }
+
+    #[cfg(not(feature = "wandb"))]
+    fn wandb(_settings: &Settings) -> Result<Self, Failure> {
+        Err(feature_off("backend `wandb`", "wandb"))
     }
 
     #[cfg(feature = "sqlite")]
@@ -56,6 +97,8 @@ impl Backend {
             queue: Arc::new(queue),
             arrivals: None,
             poll: POLL,
+            server: None,
+            stop_grace: Duration::ZERO,
         })
     }
 
@@ -87,6 +130,8 @@ impl Backend {
             queue: Arc::new(queue),
             arrivals,
             poll: POLL_WITH_HINTS,
+            server: None,
+            stop_grace: Duration::ZERO,
         })
     }
 

@@ -86,6 +86,12 @@ pub(crate) fn for_image(spec: &RunSpec) -> Choice {
     Choice::new(resource, BuilderKind::Noop, why)
 }
 
+/// The choice for a sweep scheduler.
+pub(crate) fn for_scheduler() -> Choice {
+    let why = "a sweep scheduler is a command of W&B's own program";
+    Choice::new(Resource::LocalProcess, BuilderKind::Noop, why)
+}
+
 /// Chooses for a job that is code. A container if an engine answers and has, or can get,
 /// the base images, which the plan then knows; else a process, so that the job runs at all. Only what nobody asked
 /// for is chosen: who asks for a container gets one, or an error.

@@ -105,7 +105,7 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Submit(command) => command.run(global, printer).await,
         Command::Queue(command) => command.run(global, printer).await,
         Command::Context(command) => command.run(printer).await,
-        Command::Build(command) => command.run(global, printer).await,
+        Command::Build(command) => Box::pin(command.run(global, printer)).await,
         Command::Config(command) => command.run(global, printer),
         Command::Doctor(command) => Box::pin(command.run(global, printer)).await,
         Command::Completions { shell } => {

@@ -25,14 +25,22 @@ mod journal;
 mod kaniko;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod pause;
 mod pipeline;
 mod printer;
 mod report;
+mod retry;
+mod server;
 mod service;
 mod settings;
 mod shutdown;
+mod slots;
 mod state;
+mod stopping;
+mod sweep;
 mod telemetry;
+#[cfg(feature = "wandb")]
+mod wandb;
 mod worker;
 
 pub use cli::main;

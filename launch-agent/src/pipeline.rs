@@ -4,11 +4,14 @@
 //! patched afterwards. Everything is repeatable: a job whose agent died goes through here
 //! again and meets the image that was built and the run that was submitted.
 
+mod fetch;
 mod image;
+mod job;
 mod prepare;
 mod run;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use launch_config::load::spec_value;
 use launch_config::outcome::{Outcome, Reason, Stage};
@@ -77,8 +80,10 @@ pub(crate) struct Task<'a> {
     pub(crate) app: &'a App,
     pub(crate) progress: &'a Progress,
     pub(crate) journal: &'a Journal,
-    /// Fires when somebody wants the job to end.
+    /// Fires when the job is to end.
     pub(crate) cancel: &'a CancellationToken,
+    /// Set when there is a run.
+    pub(crate) submitted: &'a AtomicBool,
 }
 
 impl Task<'_> {
@@ -104,9 +109,11 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
     } else {
         let spec = read_spec(task, &entry.job)?;
         let early = async {
-            let fetched = prepare::fetch(task, &spec).await?;
-            let planned = prepare::plan(task, &spec, fetched, &entry.key()).await?;
-            image::provide(task, planned).await
+            crate::sweep::check(task.app, &spec).await?;
+            let (asked, got) = fetch::fetch(task, &spec).await?;
+            let planned = prepare::plan(task, &asked, got, &entry.key()).await?;
+            let ready = image::provide(task, planned).await?;
+            Ok(ready.with_job_image(asked.image()))
         };
         // Everything until here may be dropped at any point.
         let ready = tokio::select! {
@@ -125,6 +132,7 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
             .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Submit, &error))?;
         run
     };
+    task.submitted.store(true, Ordering::Relaxed);
     Ok(run::watch(task, run).await.with_image(image))
 }
 
@@ -146,10 +154,8 @@ fn read_spec(task: &Task<'_>, job: &Job) -> Result<RunSpec, Stop> {
             &format!("`{}`: {}", problem.path, problem.message),
         );
     }
-    let spec = checked.value;
-    if spec.source().is_none() {
-        let message = "the run spec names a W&B job artifact, which this version cannot fetch";
-        return Err(Stop::new(Reason::Refused, Stage::Plan, message));
-    }
+    let mut spec = checked.value;
+    // The run of a job that was put back has its id, and goes on where that one stopped.
+    spec.resume_count = spec.resume_count.max(i64::from(job.attempt));
     Ok(spec)
 }

@@ -15,6 +15,8 @@ use crate::console::LogOnly;
 use crate::failure::{Failure, one_line};
 use crate::journal::{Entry, Journal};
 use crate::shutdown::Shutdown;
+use crate::slots::{Kind, Slot, Slots};
+use crate::sweep;
 use crate::worker::{self, Ended, Signals, Work};
 
 /// What to do.
@@ -23,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) queues: Vec<QueueName>,
     /// Jobs at once; `None` has no limit.
     pub(crate) slots: Option<usize>,
+    /// Sweep schedulers at once, likewise.
+    pub(crate) scheduler_slots: Option<usize>,
     /// End when the queues are empty and every job has ended.
     pub(crate) drain: bool,
     /// How long work may go on after the first signal.
@@ -38,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) left: u64,
     /// Taken over by another agent.
     pub(crate) lost: u64,
+    /// Put back for another attempt.
+    pub(crate) put_back: u64,
 }
 
 /// A running agent.
@@ -48,8 +54,19 @@ pub(crate) struct Service {
     shutdown: Shutdown,
     journal: Arc<Journal>,
     jobs: JoinSet<Ended>,
+    taken: Slots,
+    /// What dead agents left and no queue has answered for yet.
+    waiting: Vec<(Arc<Journal>, Vec<Entry>)>,
+    /// No job is taken before this time.
+    rests: Option<tokio::time::Instant>,
+    /// Whether a server has more is not asked before this time.
+    looks: Option<tokio::time::Instant>,
     tally: Tally,
 }
+
+/// How long an agent takes no job after one that it has no slot of the right kind for. That
+/// job's lease lapses meanwhile, for an agent that has.
+const REST: Duration = Duration::from_secs(10);
 
 impl Service {
     /// Opens the journal and takes up what dead agents of this machine left.
@@ -61,15 +78,19 @@ impl Service {
         let agents = app.settings.state.agents();
         let journal = Journal::create(&agents, app.worker.as_str())
             .map_err(|error| Failure::doing("cannot open the journal", &error))?;
-        let (jobs, tally, journal) = (JoinSet::new(), Tally::default(), Arc::new(journal));
         let mut service = Self {
             app,
             plan,
             shutdown,
-            journal,
-            jobs,
-            tally,
+            journal: Arc::new(journal),
+            jobs: JoinSet::new(),
+            taken: Slots::default(),
+            waiting: Vec::new(),
+            rests: None,
+            looks: None,
+            tally: Tally::default(),
         };
+        service.greet().await?;
         let orphans = Journal::orphans(&agents).map_err(|error| {
             Failure::doing("cannot read the journals of earlier agents", &error)
         })?;
@@ -79,19 +100,55 @@ impl Service {
         Ok(service)
     }
 
+    /// Makes the agent known to the queues' server. That a queue is not there is said at
+    /// once; a server that does not answer is no reason to end, now or later.
+    async fn greet(&self) -> Result<(), Failure> {
+        let Some(server) = &self.app.server else {
+            return Ok(());
+        };
+        match server.register(&self.plan.queues).await {
+            Ok(()) => {}
+            Err(error @ Error::Config { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "the server does not know us yet");
+            }
+        }
+        let (server, drain) = (Arc::clone(server), self.shutdown.drain.clone());
+        tokio::spawn(async move {
+            loop {
+                match server.beat().await {
+                    Ok(true) if !drain.is_cancelled() => {
+                        tracing::info!("the server asks the agent to stop");
+                        drain.cancel();
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(error = one_line(&error), "the server does not answer");
+                    }
+                }
+                tokio::time::sleep(server.interval()).await;
+            }
+        });
+        Ok(())
+    }
+
     /// Takes up the jobs of a dead agent: those still held go on, those that ended are
-    /// cleaned up, those that another agent has are forgotten.
+    /// cleaned up, those that another agent has are forgotten. What no queue answers for
+    /// waits; a run whose job nobody can have taken over goes on at once.
     async fn adopt(&mut self, journal: Arc<Journal>, mut entries: Vec<Entry>) {
         entries.extend(self.unwritten(&journal, &entries).await);
+        let mut waiting = Vec::new();
         for entry in entries {
             match self.app.queue.renew(&entry.hold, worker::LEASE).await {
-                Ok(_) => {
-                    tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
-                    self.spawn(Arc::clone(&journal), entry);
-                }
+                Ok(_) => self.take_up(&journal, entry),
                 Err(Error::Ended(_)) => worker::clean_up(&self.app, &journal, &entry).await,
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(error = one_line(&error), "a job waits for the next start");
+                    tracing::warn!(error = one_line(&error), job.id = %entry.job.id, "the queue does not answer for a job of an earlier agent");
+                    if self.app.server.is_some() && entry.handle.is_some() {
+                        self.take_up(&journal, entry);
+                    } else {
+                        waiting.push(entry);
+                    }
                 }
                 Err(error) => {
                     tracing::info!(job.id = %entry.job.id, error = one_line(&error), "not ours any more");
@@ -100,6 +157,22 @@ impl Service {
                     }
                 }
             }
+        }
+        if !waiting.is_empty() {
+            self.waiting.push((journal, waiting));
+        }
+    }
+
+    fn take_up(&mut self, journal: &Arc<Journal>, entry: Entry) {
+        tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
+        let slot = self.taken.take(sweep::kind_of(&entry.job.spec));
+        self.spawn(Arc::clone(journal), entry, slot);
+    }
+
+    /// Asks again for what waits.
+    async fn adopt_waiting(&mut self) {
+        for (journal, entries) in std::mem::take(&mut self.waiting) {
+            self.adopt(journal, entries).await;
         }
     }
 
@@ -127,7 +200,7 @@ impl Service {
         }
     }
 
-    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry) {
+    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry, slot: Slot) {
         let cancel = self.shutdown.cancel.child_token();
         let signals = Signals {
             cancel,
@@ -140,18 +213,23 @@ impl Service {
             entry,
             onlooker,
             signals,
+            slot: Some(slot),
         };
         self.jobs.spawn(async move { work.see_through().await.0 });
     }
 
     fn has_free_slot(&self) -> bool {
-        self.plan.slots.is_none_or(|slots| self.jobs.len() < slots)
+        let rests = self
+            .rests
+            .is_some_and(|until| tokio::time::Instant::now() < until);
+        !rests && self.taken.has_free(Kind::Job, self.plan.slots)
     }
 
     /// Works until told to stop, or until there is nothing more to do.
     pub(crate) async fn run(mut self) -> Result<Tally, Failure> {
         let mut arrivals = self.app.arrivals.clone();
         while !self.shutdown.drain.is_cancelled() {
+            self.adopt_waiting().await;
             if self.has_free_slot() && self.take().await {
                 continue;
             }
@@ -160,12 +238,16 @@ impl Service {
             }
             tokio::select! {
                 Some(ended) = self.jobs.join_next() => self.count(ended),
+                () = self.taken.freed() => {}
                 () = tokio::time::sleep(self.app.poll) => {}
                 () = arrival(&mut arrivals) => {}
                 () = self.shutdown.drain.cancelled() => {}
             }
         }
         self.wind_down().await;
+        if let Some(server) = &self.app.server {
+            server.leave().await;
+        }
         Ok(self.tally)
     }
 
@@ -174,9 +256,20 @@ impl Service {
         let request = worker::request(&self.app, self.plan.queues.clone());
         match self.app.queue.lease(request).await {
             Ok(Some(lease)) => {
+                let kind = sweep::kind_of(&lease.job.spec);
+                if kind == Kind::Scheduler && !self.taken.has_free(kind, self.plan.scheduler_slots)
+                {
+                    tracing::info!(job.id = %lease.job.id, "a sweep scheduler is left to others: `max_schedulers` run");
+                    if let Some(server) = &self.app.server {
+                        server.let_go(&lease.hold);
+                    }
+                    self.rests = Some(tokio::time::Instant::now() + REST);
+                    return false;
+                }
                 tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
                 let Lease { job, hold, .. } = lease;
-                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold));
+                let slot = self.taken.take(kind);
+                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold), slot);
                 true
             }
             Ok(None) => false,
@@ -188,12 +281,21 @@ impl Service {
         }
     }
 
-    async fn is_all_done(&self) -> bool {
+    async fn is_all_done(&mut self) -> bool {
+        // What other agents have at a server stays theirs, and looking costs it requests.
+        let is_shared = self.app.server.is_some();
+        if let Some(server) = &self.app.server {
+            let now = tokio::time::Instant::now();
+            if self.looks.is_some_and(|next| now < next) {
+                return false;
+            }
+            self.looks = Some(now + server.interval());
+        }
         match self.app.queue.queues().await {
             Ok(records) => records
                 .iter()
                 .filter(|record| self.plan.queues.contains(&record.name))
-                .all(|record| record.waiting == 0 && record.leased == 0),
+                .all(|record| record.waiting == 0 && (is_shared || record.leased == 0)),
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "cannot look into the queues");
                 false
@@ -233,6 +335,7 @@ impl Service {
             Ok(Ended::Finished(_)) => self.tally.failed += 1,
             Ok(Ended::Left) => self.tally.left += 1,
             Ok(Ended::Lost) => self.tally.lost += 1,
+            Ok(Ended::PutBack(_)) => self.tally.put_back += 1,
             Err(error) => {
                 // Its journal entry stays, so the next start takes the job up again.
                 tracing::error!(%error, "the worker of a job failed");

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use launch_config::agent::variables::Variables;
-use launch_config::agent::{AgentConfig, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved};
+use launch_config::agent::{
+    AgentConfig, BackendKind, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved,
+};
 use launch_config::id::QueueName;
 use launch_config::load::{self, Checked, LoadError, Problem, ProblemKind, Report};
+use serde_json::Value;
 
 use crate::credential;
 use crate::failure::Failure;
@@ -21,6 +24,9 @@ pub(crate) struct Settings {
     pub(crate) file: Option<PathBuf>,
     /// `--builder`, over the file's.
     pub(crate) builder: Option<BuilderKind>,
+    /// What is registered with a server, as it was written.
+    #[cfg_attr(not(feature = "wandb"), expect(dead_code, reason = "nobody registers"))]
+    pub(crate) registration: Value,
     /// Whether a key or an address of W&B is configured.
     has_wandb: bool,
 }
@@ -44,6 +50,7 @@ impl Settings {
     ) -> Result<Self, Failure> {
         let read = read(file, flags, variable)?;
         warn(read.checked.warnings);
+        let registration = read.checked.value.registration()["config"].take();
         let config = read.checked.value.config;
         let state = StateDir::locate(global.state_dir.as_deref(), variable).ok_or_else(|| {
             Failure::usage("no state directory: HOME is not set")
@@ -51,9 +58,12 @@ impl Settings {
         })?;
         let variables = Variables::read(variable)?;
         let key = credential::api_key(&variables, variable);
+        let has_token = variable("WANDB_IDENTITY_TOKEN_FILE").is_some();
+        let has_key = has_token || key.is_ok_and(|key| key.is_some());
         Ok(Self {
             state: state.with_agents(config.journal.path.clone()),
-            has_wandb: variables.base_url.is_some() || key.is_ok_and(|key| key.is_some()),
+            has_wandb: variables.base_url.is_some() || has_key,
+            registration,
             config,
             file: read.file,
             builder: None,
@@ -73,11 +83,24 @@ impl Settings {
         self.builder.or(self.config.builder.kind)
     }
 
+    /// Where the queues are: what the agent file says, else W&B if it is configured and
+    /// this program can, else the embedded queue. A path alone is the embedded queue's.
+    pub(crate) fn backend(&self) -> BackendKind {
+        let backend = &self.config.backend;
+        let is_wandb = self.has_wandb && backend.path.is_none() && cfg!(feature = "wandb");
+        backend.kind.unwrap_or(if is_wandb {
+            BackendKind::Wandb
+        } else {
+            BackendKind::Sqlite
+        })
+    }
+
     /// What should be known about a backend nobody chose.
     pub(crate) fn backend_note(&self) -> Option<String> {
-        (self.has_wandb && self.config.backend.kind.is_none()).then(|| {
-            "W&B is configured, but this version of the program cannot poll its queues: the \
-             embedded queue is polled (`backend: {type: sqlite}` says that it is meant)"
+        let is_other = self.backend() != BackendKind::Wandb;
+        (self.has_wandb && is_other && self.config.backend.kind.is_none()).then(|| {
+            "W&B is configured, but its queues are not polled: the embedded queue is \
+             (`backend: {type: sqlite}` says that it is meant)"
                 .to_owned()
         })
     }

@@ -8,6 +8,8 @@
 //! work/<run>/          the working copy of a process run
 //! runs/<run>/          what the process runner keeps of a run
 //! logs/<job>-<n>.log   the output of every attempt
+//! wandb/<server>/      what W&B's queues need: who we are to the server, items in hand
+//! artifacts/           files of W&B's artifacts, by digest; may be removed at any time
 //! ```
 
 use std::io;
@@ -70,6 +72,17 @@ impl StateDir {
         self.base.join("queue.db")
     }
 
+    /// What is kept of an entity's queues at a server: who we are to it, items in hand.
+    #[cfg(feature = "wandb")]
+    pub(crate) fn wandb(&self, server: &url::Url, entity: &str) -> PathBuf {
+        let host = server.host_str().unwrap_or_default();
+        let port = server.port_or_known_default().unwrap_or_default();
+        let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name = format!("{host}.{port}@{entity}");
+        let name = name.replace(|c: char| !fine(c) && c != '@', "_");
+        self.base.join("wandb").join(name)
+    }
+
     pub(crate) fn agents(&self) -> PathBuf {
         let own = || self.base.join("agents");
         self.agents.clone().unwrap_or_else(own)
@@ -77,6 +90,10 @@ impl StateDir {
 
     pub(crate) fn contexts(&self) -> PathBuf {
         self.base.join("contexts.json")
+    }
+
+    pub(crate) fn artifacts(&self) -> PathBuf {
+        self.base.join("artifacts")
     }
 
     #[cfg(feature = "process")]

@@ -1,5 +1,6 @@
 //! One job in one slot: journal, pipeline, finish, clean up; a heartbeat beside it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,12 @@ use tracing::Instrument as _;
 use crate::app::App;
 use crate::failure::one_line;
 use crate::journal::{Entry, Journal};
+use crate::pause::Pause;
 use crate::pipeline::{self, Task};
 use crate::report::{Onlooker, Progress, Row, courier};
+use crate::retry::{self, Next};
+use crate::slots::Slot;
+use crate::stopping::Stopping;
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -31,6 +36,8 @@ pub(crate) enum Ended {
     Lost,
     /// The agent leaves; the run goes on, and the journal knows it.
     Left,
+    /// It was put back for another attempt.
+    PutBack(Reason),
 }
 
 /// What a job's worker is told from outside.
@@ -50,6 +57,8 @@ pub(crate) struct Work {
     pub(crate) entry: Entry,
     pub(crate) onlooker: Arc<dyn Onlooker>,
     pub(crate) signals: Signals,
+    /// The slot it has until its run has ended.
+    pub(crate) slot: Option<Slot>,
 }
 
 /// A wish for a job of these queues.
@@ -69,15 +78,25 @@ impl Work {
         let hold = self.entry.hold.clone();
         let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
         let log = self.app.settings.state.log(&self.entry.key());
-        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log);
+        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log.clone());
+        let stop = Stopping::new(self.signals.cancel.clone());
+        if let Err(ended) = self.begin(&stop, &log).await {
+            return match ended {
+                Begun::Failed(outcome) => (self.finish(*outcome).await, Vec::new()),
+                Begun::Lost => (self.give_up(), Vec::new()),
+                Begun::Left => (Ended::Left, Vec::new()),
+            };
+        }
         let lost = CancellationToken::new();
-        let Signals { cancel, leave } = self.signals.clone();
+        let leave = self.signals.leave.clone();
         let app = Arc::clone(&self.app);
-        let beat = heartbeat(&app, &hold, &cancel, &lost);
-        let steps = self.steps(&progress, &cancel);
+        let beat = heartbeat(&app, &hold, &stop, &lost);
+        let insist = stop.insist(app.stop_grace);
+        let steps = self.steps(&progress, &stop);
         let outcome = tokio::select! {
             outcome = Box::pin(steps) => Some(outcome),
             () = beat => None,
+            () = insist => None,
             () = leave.cancelled() => None,
         };
         let rows = progress.rows();
@@ -88,55 +107,125 @@ impl Work {
             }
             return (Ended::Left, rows);
         };
+        // The run has ended: its slot is for the next, whatever is still to be said.
+        drop(self.slot.take());
         courier.arrive().await;
         (self.finish(outcome).await, rows)
     }
 
-    /// The journal first, so that no side effect is unknown to it; then the pipeline.
-    async fn steps(&mut self, progress: &Progress, cancel: &CancellationToken) -> Outcome {
+    /// The journal first, so that no side effect is unknown to it; then the queue's word
+    /// that the job is ours, without which nothing is begun. A run that was submitted before
+    /// is watched in any case.
+    async fn begin(&self, stop: &Stopping, log: &Path) -> Result<(), Begun> {
         if let Err(error) = self.journal.keep(&self.entry) {
-            return Outcome::new(Reason::AgentFailed, Stage::Lease)
+            let outcome = Outcome::new(Reason::AgentFailed, Stage::Lease)
                 .with_message(format!("cannot write the journal: {error}"));
+            return Err(Begun::Failed(Box::new(outcome)));
         }
+        if self.entry.handle.is_none() {
+            self.claim(stop).await?;
+        }
+        if let Some(server) = &self.app.server {
+            server.keep_log(&self.entry.job.id, log);
+        }
+        Ok(())
+    }
+
+    /// Asks until the queue says whose the job is.
+    async fn claim(&self, stop: &Stopping) -> Result<(), Begun> {
+        let mut pause = Pause::default();
+        loop {
+            match self.app.queue.renew(&self.entry.hold, LEASE).await {
+                Ok(renewal) => {
+                    if renewal.cancel_requested {
+                        stop.ask();
+                    }
+                    return Ok(());
+                }
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(error = one_line(&error), "cannot claim the job yet");
+                }
+                Err(error) => {
+                    tracing::info!(error = one_line(&error), "the job is not ours");
+                    return Err(Begun::Lost);
+                }
+            }
+            if pause.is_left(&self.signals.leave).await {
+                return Err(Begun::Left);
+            }
+        }
+    }
+
+    async fn steps(&mut self, progress: &Progress, stop: &Stopping) -> Outcome {
         let task = Task {
             app: &self.app,
             progress,
             journal: &self.journal,
-            cancel,
+            cancel: &stop.cancel,
+            submitted: &stop.submitted,
         };
         pipeline::run(&task, &mut self.entry).await
     }
 
     /// Tells the queue, for as long as it takes; then removes what is left of the run.
     async fn finish(self, outcome: Outcome) -> Ended {
-        let mut wait = Duration::from_millis(200);
+        let reason = outcome.reason;
+        let retry = &self.app.settings.config.retry;
+        let next = retry::next(retry, self.entry.job.attempt, outcome);
+        match self.tell(&next).await {
+            Told::Yes => {}
+            Told::Left => return Ended::Left,
+            Told::Refused => return self.give_up(),
+        }
+        tracing::info!(%reason, "job ended");
+        let (app, journal, entry) = (&self.app, &self.journal, &self.entry);
+        clean_up(app, journal, entry).await;
+        match next {
+            Next::End(outcome) => {
+                crate::sweep::ended(app, entry, &outcome).await;
+                Ended::Finished(outcome)
+            }
+            Next::Again(_) => Ended::PutBack(reason),
+        }
+    }
+
+    async fn tell(&self, next: &Next) -> Told {
+        let mut pause = Pause::default();
         loop {
-            match self
-                .app
-                .queue
-                .finish(&self.entry.hold, outcome.clone())
-                .await
-            {
-                Ok(()) => break,
+            let told = tokio::select! {
+                told = self.tell_once(next) => told,
+                () = self.signals.leave.cancelled() => return Told::Left,
+            };
+            match told {
+                Ok(()) => return Told::Yes,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(error = one_line(&error), "cannot report the outcome yet");
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
-                        () = self.signals.leave.cancelled() => return Ended::Left,
-                    }
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        error = one_line(&error),
-                        "the outcome is not ours to report"
-                    );
-                    return self.give_up();
+                    let error = one_line(&error);
+                    tracing::warn!(error, "the outcome is not ours to report");
+                    return Told::Refused;
                 }
             }
+            if pause.is_left(&self.signals.leave).await {
+                return Told::Left;
+            }
         }
-        tracing::info!(reason = %outcome.reason, "job ended");
-        clean_up(&self.app, &self.journal, &self.entry).await;
-        Ended::Finished(outcome)
+    }
+
+    async fn tell_once(&self, next: &Next) -> Result<(), Error> {
+        let (queue, hold) = (&self.app.queue, &self.entry.hold);
+        match next {
+            Next::End(outcome) => queue.finish(hold, outcome.clone()).await,
+            Next::Again(wait) => {
+                tracing::info!(
+                    ?wait,
+                    attempt = self.entry.job.attempt,
+                    "putting the job back"
+                );
+                queue.requeue(hold, *wait).await
+            }
+        }
     }
 
     /// Another holder has the job. Its run is the same run, since both live on this host
@@ -178,30 +267,53 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         .map_err(|error| error.to_string())
 }
 
+/// Whether the queue knows what became of a job.
+enum Told {
+    Yes,
+    Left,
+    /// It is no business of ours.
+    Refused,
+}
+
+/// Why nothing was begun.
+enum Begun {
+    Failed(Box<Outcome>),
+    Lost,
+    Left,
+}
+
+/// Whether a refusal says nothing of whose the job is.
+fn is_passing(error: &Error) -> bool {
+    error.is_retryable() || matches!(error, Error::Refused { .. })
+}
+
 /// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,
-/// listens for a wish to cancel, which only reads.
-async fn heartbeat(app: &App, hold: &Hold, cancel: &CancellationToken, lost: &CancellationToken) {
+/// listens for a wish to stop, which only reads.
+async fn heartbeat(app: &App, hold: &Hold, stop: &Stopping, lost: &CancellationToken) {
+    // A queue whose wishes come with renewals is asked as often as it is polled.
+    let every = match &app.server {
+        Some(server) => HEARTBEAT.min(server.interval()),
+        None => HEARTBEAT,
+    };
     loop {
+        let next = tokio::time::Instant::now() + every;
+        while tokio::time::Instant::now() < next {
+            tokio::time::sleep(LISTEN.min(every)).await;
+            if let Ok(Some(record)) = app.queue.job(&hold.job).await
+                && record.cancel_requested
+            {
+                stop.ask();
+            }
+        }
         match app.queue.renew(hold, LEASE).await {
-            Ok(renewal) if renewal.cancel_requested => cancel.cancel(),
+            Ok(renewal) if renewal.cancel_requested => stop.ask(),
             Ok(_) => {}
-            Err(Error::Backend { .. }) => {
+            Err(error) if is_passing(&error) => {
                 tracing::warn!("the queue does not answer; the run goes on");
             }
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "the lease is lost");
                 return lost.cancel();
-            }
-        }
-        let next = tokio::time::Instant::now() + HEARTBEAT;
-        while tokio::time::Instant::now() < next {
-            tokio::time::sleep(LISTEN).await;
-            if let Ok(Some(record)) = app.queue.job(&hold.job).await
-                && record.cancel_requested
-                && !cancel.is_cancelled()
-            {
-                tracing::info!("somebody asked for this job to stop");
-                cancel.cancel();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The agent file, `launch-config.yaml`: the keys of the Python agent, and ours.
 //!
 //! Inherited keys keep their spelling (`max_jobs`, `build-context-store`); ours are grouped
-//! under `backend`, `policy`, `journal` and `observability`. Every field is what the file
+//! under `backend`, `retry`, `policy`, `journal` and `observability`. Every field is what the file
 //! says; defaults are applied by the methods, so that a default can be told from a choice.
 //! `docs/configuration.md` has the table of all keys.
 //!
@@ -39,7 +39,9 @@ pub use self::builder::{BuilderConfig, BuilderKind, KanikoConfig, NoopCode};
 pub use self::environment::{EnvironmentConfig, EnvironmentKind};
 pub use self::layers::{Flags, Layers, Lookup};
 pub use self::origin::{Origin, Resolved};
-pub use self::own::{BackendConfig, BackendKind, JournalConfig, ObservabilityConfig};
+pub use self::own::{
+    BackendConfig, BackendKind, JournalConfig, ObservabilityConfig, PREEMPTIONS, RetryConfig,
+};
 pub use self::registry::{RegistryConfig, RegistryKind};
 pub use self::shown::Entry;
 use crate::fields::{Fields, Problems, Unknown};
@@ -96,6 +98,9 @@ pub struct AgentConfig {
     /// Where the queue is.
     #[cfg_attr(feature = "schema", schemars(with = "Option<BackendConfig>"))]
     pub backend: BackendConfig,
+    /// Which jobs are put back.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<RetryConfig>"))]
+    pub retry: RetryConfig,
     /// What a run spec may ask for, secure mode's locks included.
     #[cfg_attr(feature = "schema", schemars(with = "Option<schema::PolicyBlock>"))]
     pub policy: Policy,
@@ -134,6 +139,7 @@ const KEYS: &[&str] = &[
     "registry",
     "builder",
     "backend",
+    "retry",
     "policy",
     "journal",
     "observability",
@@ -177,6 +183,7 @@ impl AgentConfig {
             registry: RegistryConfig::read(top.get("registry"), &environment, problems),
             environment,
             backend: BackendConfig::read(top.get("backend"), problems),
+            retry: RetryConfig::read(top.get("retry"), problems),
             policy: policy.with_secure_mode(secure_mode.unwrap_or_default()),
             journal: JournalConfig::read(top.get("journal"), problems),
             observability: ObservabilityConfig::read(top.get("observability"), problems),

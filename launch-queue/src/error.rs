@@ -75,6 +75,17 @@ pub enum Error {
         /// What is wrong, without secrets.
         what: String,
     },
+    /// The store understood, and will not do it.
+    #[error("queue `{store}` refuses to {action}")]
+    Refused {
+        /// Which store.
+        store: String,
+        /// What was asked.
+        action: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store failed or did not answer.
     #[error("queue `{store}` failed to {action}")]
     Backend {
@@ -101,6 +112,7 @@ impl Error {
             | Self::Settings { .. }
             | Self::Version { .. }
             | Self::Damaged { .. }
+            | Self::Refused { .. }
             | Self::Config { .. } => false,
         }
     }
@@ -113,11 +125,15 @@ impl Error {
             Self::Conflict(_) => Some("leave the id out, and the queue makes a new one"),
             Self::SpecDepth { .. } => Some("refer to deep data by a file or an artifact"),
             Self::Damaged { .. } => Some("move the file away; a new queue is made on first use"),
-            Self::Config { .. } => {
+            Self::Config { what } if what.to_lowercase().contains("postgres") => {
                 Some("an address is `postgres://user:password@host:5432/database`")
             }
             Self::Settings { .. } => Some("`launch-agent queue list` shows what the queue allows"),
-            Self::Stale { .. } | Self::Ended(_) | Self::Backend { .. } => None,
+            Self::Stale { .. }
+            | Self::Ended(_)
+            | Self::Config { .. }
+            | Self::Refused { .. }
+            | Self::Backend { .. } => None,
         }
     }
 }

@@ -141,7 +141,8 @@ impl QueueSettings {
         template.map_err(|error| SettingsError::one(error.to_string()))
     }
 
-    fn values(&self, given: &Value) -> Result<Values, SettingsError> {
+    /// The values of a submission, judged.
+    pub(crate) fn values(&self, given: &Value) -> Result<Values, SettingsError> {
         let values = self.template()?.check(given);
         values.map_err(|refused| SettingsError(refused.problems))
     }

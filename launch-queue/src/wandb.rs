@@ -15,27 +15,46 @@
 //! - [`finish`](crate::Queue::finish) reports what the server cannot know: a run that ended
 //!   well reports itself; one that never appeared, or that failed before it could, is
 //!   failed here, with its reason.
+//! - a failure is told with its log, kept under the agent's hidden run, without the keys we
+//!   know.
 //! - [`requeue`](crate::Queue::requeue) pushes the spec again with the same run id, which
-//!   makes a new item: the server has no other way. It keeps no priority, which the server
-//!   does not tell.
-//! - items in hand are written to [`WandbOptions::directory`], so that a restarted agent
-//!   goes on with them.
+//!   makes a new item: the server has no other way. It keeps the priority, if the server
+//!   tells it. The wait is spent here, since the server's items wait for no time.
+//! - items in hand, and who we are, are written to [`WandbOptions::directory`], so that a
+//!   restarted agent goes on as the same.
 //!
 //! Stop requests arrive with [`renew`](crate::Queue::renew) for a run, and with
-//! [`WandbQueue::is_asked_to_stop`] for the agent.
+//! [`WandbQueue::beat`] for the agent.
+//!
+//! # When the server fails
+//!
+//! A call is tried for [`WandbOptions::patience`], what is not repeatable only if it never
+//! left this host. Once a call was given up, each call is one request until one goes
+//! through; who needs it asks again at a pace of its own, and leases are asked for once in
+//! [`WandbOptions::poll_interval`]. A pause the server asks for is kept by all. A key that is
+//! refused is read anew where it came from.
 
+mod access;
 mod admin;
 mod agent;
 mod api;
+mod artifact;
 mod failure;
 mod finish;
+mod hidden;
+mod identity;
 mod item;
+mod items;
 mod operations;
 mod options;
+mod pace;
 mod pop;
 mod push;
+mod sweep;
+mod weather;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,13 +63,19 @@ use launch_config::outcome::Outcome;
 
 use self::agent::Presence;
 use self::api::Api;
+use self::artifact::Addresses;
+pub use self::artifact::{Artifact, FileBody};
 use self::failure::Failure;
-use self::item::{FENCE, Item, Items, item_id};
-pub use self::options::{Identity, PUBLIC_SERVER, QUEUE_PROJECT, WandbOptions};
-use self::pop::Pace;
+use self::hidden::HiddenRun;
+use self::identity::IdentityFile;
+use self::item::{FENCE, Item};
+use self::items::Items;
+pub use self::options::{Identity, KeySource, PUBLIC_SERVER, QUEUE_PROJECT, WandbOptions};
+use self::pace::Pace;
 use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
+    cancelled_outcome,
 };
 use crate::settings::QueueSettings;
 use crate::{Queue, QueueAdmin};
@@ -82,6 +107,8 @@ pub struct WandbQueue {
     items: Items,
     presence: Presence,
     pace: Pace,
+    hidden: HiddenRun,
+    addresses: Addresses,
     name: String,
 }
 
@@ -97,20 +124,70 @@ impl WandbQueue {
         let host = options.base_url.host_str().unwrap_or_default();
         let name = format!("{}://{host}", options.base_url.scheme());
         let pace = Pace::new(options.poll_interval);
-        let opened = Items::open(options.directory.clone())
-            .and_then(|items| Ok((items, Api::new(options)?)));
-        let (items, api) = opened.map_err(|failure| failure.outward(&name, "connect"))?;
-        let presence = Presence::default();
+        let opened = open(options).map_err(|failure| failure.outward(&name, "connect"));
+        let (api, items, identity) = opened?;
         Ok(Self {
             api,
             items,
-            presence,
+            presence: Presence::new(identity),
             pace,
+            hidden: HiddenRun::default(),
+            addresses: Addresses::default(),
             name,
         })
     }
 
-    /// Whether somebody asked for this agent to stop, in the app. Learned while leasing.
+    /// Tells the server that this agent lives and what it does, and asks what it wants. For
+    /// once in a poll interval, whether or not jobs are leased; before the first lease it
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the server does not answer.
+    pub async fn beat(&self) -> Result<(), Error> {
+        let beat = self.presence.beat(&self.api, !self.items.is_empty()).await;
+        beat.map_err(|failure| self.outward(failure, "say that the agent lives"))
+    }
+
+    /// Registers the agent for these queues, which the first lease else does.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a queue is not there, [`Error::Refused`], [`Error::Backend`] if
+    /// the server does not answer.
+    pub async fn register(&self, queues: &[QueueName]) -> Result<(), Error> {
+        let registered = self.presence.id(&self.api, queues).await.map(drop);
+        registered.map_err(|failure| self.outward(failure, "register the agent"))
+    }
+
+    /// The owner of the queues, if it is known already: who was named, or what the server
+    /// said of the key.
+    pub fn entity(&self) -> Option<&str> {
+        self.api.known_entity()
+    }
+
+    /// Forgets an item that was leased and not claimed: it goes back by itself.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if it stays written down.
+    pub fn let_go(&self, hold: &Hold) -> Result<(), Error> {
+        let forgotten = self.items.forget(&hold.job);
+        forgotten.map_err(|failure| self.outward(failure, "let an item go"))
+    }
+
+    /// Says where the output of an item's run is: a failure is told with it.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if it cannot be written down.
+    pub fn keep_log(&self, job: &JobId, path: &Path) -> Result<(), Error> {
+        let Some(mut item) = self.items.get(job) else {
+            return Ok(());
+        };
+        item.log = Some(path.to_owned());
+        let kept = self.items.keep(&item);
+        kept.map_err(|failure| self.outward(failure, "write an item down"))
+    }
+
+    /// Whether somebody asked for this agent to stop, in the app. Learned by
+    /// [`beat`](Self::beat).
     pub fn is_asked_to_stop(&self) -> bool {
         self.presence.is_asked_to_stop()
     }
@@ -135,6 +212,7 @@ impl WandbQueue {
             return Err(stale(hold).into());
         }
         if let Some(item) = self.items.get(&hold.job) {
+            self.items.take_up(&hold.job, &item);
             return Ok(item);
         }
         // What was ours and is no longer known has ended; what never was is no job.
@@ -153,6 +231,20 @@ impl WandbQueue {
     }
 }
 
+/// The server's id of a job, if it came from a server.
+pub fn item_id(job: &JobId) -> Option<String> {
+    item::item_id(job)
+}
+
+fn open(options: WandbOptions) -> Result<(Api, Items, Option<IdentityFile>), Failure> {
+    let items = Items::open(options.directory.clone())?;
+    let identity = match &options.directory {
+        Some(directory) => IdentityFile::open(directory)?,
+        None => None,
+    };
+    Ok((Api::new(options)?, items, identity))
+}
+
 fn stale(hold: &Hold) -> Error {
     Error::Stale {
         job: hold.job.clone(),
@@ -164,7 +256,7 @@ impl fmt::Debug for WandbQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WandbQueue")
             .field("server", &self.name)
-            .field("entity", &self.api.options().entity)
+            .field("entity", &self.api.known_entity())
             .finish_non_exhaustive()
     }
 }
@@ -224,7 +316,7 @@ impl Queue for WandbQueue {
                 Err(Failure::Contract(Error::Ended(_))) => return Ok(()),
                 answer => answer?,
             };
-            finish::tell(&self.api, &item, &outcome).await?;
+            self.tell(&item, &outcome).await?;
             self.items.forget(&hold.job)
         };
         let finished = finished.await;
@@ -233,16 +325,21 @@ impl Queue for WandbQueue {
         Ok(())
     }
 
-    async fn requeue(&self, hold: &Hold, _wait: Duration) -> Result<(), Error> {
+    async fn requeue(&self, hold: &Hold, wait: Duration) -> Result<(), Error> {
         let requeued = async {
             let item = self.held(hold)?;
-            if !item.stopped {
-                push::again(&self.api, &item).await?;
+            if item.stopped {
+                self.tell(&item, &cancelled_outcome()).await?;
+            } else {
+                tokio::time::sleep(wait).await;
+                self.again(item).await?;
             }
             self.items.forget(&hold.job)
         };
         let requeued = requeued.await;
-        requeued.map_err(|failure| self.outward(failure, "requeue a job"))
+        requeued.map_err(|failure| self.outward(failure, "requeue a job"))?;
+        self.pace.hurry();
+        Ok(())
     }
 
     async fn cancel(&self, job: &JobId) -> Result<Cancelled, Error> {
@@ -281,15 +378,24 @@ impl QueueAdmin for WandbQueue {
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobRecord>, Error> {
-        let known = self.items.get(job);
-        let record = known.map(|item| item.record()).transpose();
-        record.map_err(|failure| self.outward(failure, "look up a job"))
+        let found = async {
+            if let Some(item) = self.items.get(job) {
+                let mut record = item.record()?;
+                record.cancel_requested |= self.items.is_asked_to_stop(job);
+                return Ok(Some(record));
+            }
+            match item_id(job) {
+                Some(id) => admin::job(&self.api, &id).await,
+                None => Ok(None),
+            }
+        };
+        let found = found.await;
+        found.map_err(|failure| self.outward(failure, "look up a job"))
     }
 
     async fn held(&self, worker: &WorkerName) -> Result<Vec<JobRecord>, Error> {
-        let items = self.items.all().into_iter();
-        let held = items.filter(|item| item.worker == *worker);
-        let records: Result<_, _> = held.map(|item| item.record()).collect();
+        let items = self.items.of(worker).into_iter();
+        let records: Result<_, _> = items.map(|item| item.record()).collect();
         records.map_err(|failure| self.outward(failure, "list the jobs of a worker"))
     }
 }

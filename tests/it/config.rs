@@ -109,11 +109,11 @@ fn the_schema_is_json() {
 }
 
 #[test]
-fn a_backend_that_is_not_there_is_named() {
+fn a_backend_that_lacks_its_key_is_named() {
     let agent = Agent::new();
     let file = written(&agent, "launch-config.yaml", "backend: {type: wandb}\n");
     let _ = agent
         .say(&["run", "-c", &file, "--drain"])
         .expect(2)
-        .complains("backend `wandb` is not in this version");
+        .complains("backend `wandb` has no key");
 }

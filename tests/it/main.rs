@@ -16,3 +16,4 @@ mod kubernetes;
 mod policy;
 mod recovery;
 mod schema;
+mod wandb;

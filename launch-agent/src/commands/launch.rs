@@ -63,7 +63,7 @@ impl Launch {
         settings.builder = self.builder.builder;
         let talk = printer.clone();
         let shutdown = Shutdown::listen(move |text| talk.warn(text))?;
-        let app = Arc::new(App::build(settings).await?);
+        let app = Arc::new(App::build_direct(settings).await?);
         let request = EnqueueRequest::new(self.queue.clone(), value)
             .with_priority(self.spec.priority())
             .with_template_values(self.spec.template_values());
@@ -110,12 +110,21 @@ impl Launch {
             entry,
             onlooker: console,
             signals,
+            slot: None,
         };
         let (ended, rows) = work.see_through().await;
         grace.abort();
         let outcome = match ended {
             Ended::Finished(outcome) => outcome,
             Ended::Left => return Err(left(&id)),
+            Ended::PutBack(reason) => {
+                return Err(Failure::usage(format!(
+                    "job `{id}` was {reason}, and is back in queue `{}`",
+                    self.queue
+                ))
+                .by_surroundings()
+                .with_hint("`launch-agent run --drain -q QUEUE` sees it through"));
+            }
             Ended::Lost => {
                 return Err(
                     Failure::usage(format!("another agent took job `{id}` over")).by_surroundings(),

@@ -63,10 +63,12 @@ impl Run {
         }
         let queues = settings.queues();
         let slots = settings.config.slots();
+        let scheduler_slots = settings.config.scheduler_slots();
         let grace = Duration::from_secs(self.grace);
         let plan = Plan {
             queues,
             slots,
+            scheduler_slots,
             drain: self.drain,
             grace,
         };
@@ -79,6 +81,7 @@ impl Run {
             failed = tally.failed,
             left = tally.left,
             lost = tally.lost,
+            put_back = tally.put_back,
             "agent ends"
         );
         Ok(Exit::Done)

@@ -8,6 +8,7 @@ use launch_config::job::EntryPoint;
 use launch_config::load;
 use launch_config::source::GitRemote;
 use launch_config::spec::RunSpec;
+use launch_config::wandb_ref::JobRef;
 use launch_queue::job::Priority;
 use serde_json::{Map, Value, json};
 
@@ -25,6 +26,9 @@ pub(crate) struct SpecArgs {
     /// Run this image
     #[arg(short = 'd', long, value_name = "IMAGE", conflicts_with_all = ["source", "uri"])]
     docker_image: Option<String>,
+    /// Run this job of W&B: ENTITY/PROJECT/NAME:VERSION
+    #[arg(short = 'j', long, value_name = "JOB", conflicts_with_all = ["source", "uri", "docker_image"])]
+    job: Option<JobRef>,
     /// Branch, tag or commit of a git source
     #[arg(short = 'g', long, value_name = "REF")]
     git_version: Option<String>,
@@ -131,12 +135,16 @@ impl SpecArgs {
     }
 
     fn has_source(&self) -> bool {
-        self.source.is_some() || self.uri.is_some() || self.docker_image.is_some()
+        let code = self.source.is_some() || self.uri.is_some();
+        code || self.docker_image.is_some() || self.job.is_some()
     }
 
     fn set_source(&self, spec: &mut Map<String, Value>) -> Result<(), Failure> {
         if let Some(image) = &self.docker_image {
             return merge(spec, "docker", [("docker_image", json!(image))]);
+        }
+        if let Some(job) = &self.job {
+            spec.insert("job".to_owned(), json!(job.to_string()));
         }
         if let Some(source) = self.source.as_ref().or(self.uri.as_ref()) {
             spec.insert("uri".to_owned(), json!(source_uri(source)?));

@@ -23,6 +23,8 @@ pub(super) struct Ready {
     command: Vec<String>,
     choice: Choice,
     mount: Option<Mount>,
+    /// The image that the W&B job is, whose run is told so.
+    job_image: Option<ImageRef>,
 }
 
 /// A directory of this machine in a container.
@@ -43,6 +45,15 @@ impl Ready {
             Workload::Image { image, .. } => Some(image),
             _ => None,
         }
+    }
+
+    pub(super) fn with_job_image(mut self, image: Option<ImageRef>) -> Self {
+        self.job_image = image;
+        self
+    }
+
+    pub(super) fn job_image(&self) -> Option<&ImageRef> {
+        self.job_image.as_ref()
     }
 
     pub(super) fn mount(&self) -> Option<&Mount> {
@@ -83,6 +94,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                 command,
                 choice,
                 mount: None,
+                job_image: None,
             })
         }
         Planned::Mounted {
@@ -125,6 +137,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                     command,
                     choice,
                     mount: None,
+                    job_image: None,
                 })
             };
             drop((flight, tree));
@@ -157,6 +170,7 @@ async fn ready(
         command,
         choice,
         mount: None,
+        job_image: None,
     })
 }
 

@@ -1,23 +1,25 @@
-//! Fetch a source, plan what becomes of it.
+//! Plan what becomes of a source.
 
 use std::path::PathBuf;
 
 use launch_builder::context::ContextOptions;
 use launch_builder::event::{Event, Events};
 use launch_builder::plan::{self, BuildSpec, Mounted, Plan};
-use launch_builder::source::{FetchOptions, Fetched, SourceTree};
+use launch_builder::source::{Fetched, SourceTree};
 use launch_builder::{BuildRequest, Error};
 use launch_config::id::RunKey;
 use launch_config::image::{Digest, ImageRef};
-use launch_config::job::{CanBuild, Project, RefuseProject};
+use launch_config::job::{CanBuild, Next, Project, RefuseProject};
 use launch_config::outcome::{Reason, Stage};
 use launch_config::spec::{Resource, RunSpec};
 use tokio::sync::mpsc;
 
+use super::fetch::{Asked, Got};
 use super::{Stop, Task};
 use crate::choose::{self, Choice};
 use crate::contexts::Known;
 use crate::report::Progress;
+use crate::state::private_dir;
 
 /// What is to become of a job.
 #[derive(Debug)]
@@ -50,60 +52,29 @@ pub(super) enum Planned {
     },
 }
 
-/// Gets the source of a job.
-pub(super) async fn fetch(task: &Task<'_>, spec: &RunSpec) -> Result<Fetched, Stop> {
-    let Some(source) = spec.source() else {
-        return Err(Stop::new(
-            Reason::Refused,
-            Stage::Fetch,
-            "the run spec names no source",
-        ));
-    };
-    let work = async {
-        let options = FetchOptions::new().with_scratch(task.scratch(Stage::Fetch)?);
-        let fetched = with_events(task.progress, Stage::Fetch, async |events| {
-            launch_builder::source::fetch(source, &options, &events).await
-        });
-        let fetched = fetched
-            .await
-            .map_err(|error| stop(Reason::SourceFailed, Stage::Fetch, &error))?;
-        let result = match &fetched {
-            Fetched::Tree(tree) => match tree.revision() {
-                Some(commit) => format!("{} at {commit}", tree.origin()),
-                None => tree.origin().to_owned(),
-            },
-            _ => source.to_string(),
-        };
-        Ok((fetched, result))
-    };
-    task.progress.stage(Stage::Fetch, work).await
-}
-
 /// Decides what to build and where to run, and hashes the context.
 pub(super) async fn plan(
     task: &Task<'_>,
-    spec: &RunSpec,
-    fetched: Fetched,
+    asked: &Asked<'_>,
+    got: Got,
     key: &RunKey,
 ) -> Result<Planned, Stop> {
     let work = async {
-        match fetched {
-            Fetched::Image(image) => {
-                let choice = choose::for_image(spec);
+        match got {
+            Got::Nothing => plan_scheduler(task, asked, key).await,
+            Got::Source(Fetched::Image(image)) => {
+                let choice = choose::for_image(asked.spec);
                 check_early(task, &choice).await?;
-                let command = spec.overrides.entry_point.clone();
-                let result = format!("image `{image}`");
-                Ok((
-                    Planned::Image {
-                        image,
-                        command,
-                        choice,
-                    },
-                    result,
-                ))
+                let (command, result) = (asked.command(), format!("image `{image}`"));
+                let planned = Planned::Image {
+                    image,
+                    command,
+                    choice,
+                };
+                Ok((planned, result))
             }
-            Fetched::Tree(tree) => Box::pin(plan_code(task, spec, tree, key)).await,
-            other => {
+            Got::Source(Fetched::Tree(tree)) => Box::pin(plan_code(task, asked, tree, key)).await,
+            Got::Source(other) => {
                 let message = format!("a source of a kind this version does not know: {other:?}");
                 Err(Stop::new(Reason::Refused, Stage::Plan, message))
             }
@@ -112,18 +83,46 @@ pub(super) async fn plan(
     task.progress.stage(Stage::Plan, work).await
 }
 
+/// A sweep scheduler is a command in an empty directory.
+async fn plan_scheduler(
+    task: &Task<'_>,
+    asked: &Asked<'_>,
+    key: &RunKey,
+) -> Result<(Planned, String), Stop> {
+    let Next::Process { command } = asked.project(CanBuild::No)?.next else {
+        let message = "a sweep scheduler runs as a process";
+        return Err(Stop::new(Reason::Refused, Stage::Plan, message));
+    };
+    let choice = choose::for_scheduler();
+    check_early(task, &choice).await?;
+    let directory = task.app.settings.state.work(key);
+    private_dir(&directory)
+        .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Plan, &error))?;
+    let result = command.join(" ");
+    let planned = Planned::Process {
+        directory,
+        command,
+        unchanged: false,
+        choice,
+    };
+    Ok((planned, result))
+}
+
 async fn plan_code(
     task: &Task<'_>,
-    spec: &RunSpec,
+    asked: &Asked<'_>,
     tree: SourceTree,
     key: &RunKey,
 ) -> Result<(Planned, String), Stop> {
     let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
+    let spec = asked.spec;
     let platform = task.app.settings.config.builder.platform.as_deref();
-    let build = build_spec(spec, platform);
-    let build = build.map_err(|error| Stop::error(Reason::Refused, Stage::Plan, &error))?;
-    if choose::mounts(task.app, spec) {
-        return plan_mounted(task, spec, &tree, &build, key).await;
+    let project = asked.project(CanBuild::Yes)?;
+    let build = asked.build(&project, platform);
+    let has_base = matches!(project.next, Next::BaseImage { .. });
+    let is_container = project.resource == Resource::LocalContainer;
+    if choose::mounts(task.app, spec) || (has_base && is_container) {
+        return plan_mounted(task, asked, &tree, &build, key).await;
     }
     let mut plan = plan::plan(&tree, &build).map_err(refused)?;
     if spec.resource != Some(Resource::LocalProcess) {
@@ -139,12 +138,12 @@ async fn plan_code(
                 format!("`{file}` is not installed: a local process has this machine's packages");
             task.progress.warn(Stage::Plan, &text);
         }
-        return plan_process(task, spec, &tree, key, choice).await;
+        return plan_process(task, asked, &tree, key, choice).await;
     }
     plan.notes.iter().for_each(|note| task.progress.line(note));
     let known = hash(task, &tree, &plan).await?;
     let digest = known.context.digest;
-    let image = image_name(task, &tree, &plan, digest)?;
+    let image = image_name(task, &asked.origin(&tree), &plan, digest)?;
     let request = BuildRequest::new(plan, image).with_context(digest);
     let request = Box::new(request.with_id(key.job.as_str()));
     let planned = Planned::Build {
@@ -168,14 +167,14 @@ async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
 /// Without a builder, the code of a container is a working copy that is mounted into it.
 async fn plan_mounted(
     task: &Task<'_>,
-    spec: &RunSpec,
+    asked: &Asked<'_>,
     tree: &SourceTree,
     build: &BuildSpec,
     key: &RunKey,
 ) -> Result<(Planned, String), Stop> {
     let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
-    let project = Project::of(spec, None, CanBuild::No);
-    let project = project.map_err(|error| Stop::error(Reason::Refused, Stage::Plan, &error))?;
+    let spec = asked.spec;
+    let project = asked.project(CanBuild::No)?;
     let of_spec = spec.base_image.clone();
     let Some(image) = of_spec.or(project.base_image) else {
         return Err(refused(Error::NothingToBuildWith(tree.origin().to_owned())));
@@ -211,13 +210,13 @@ fn check_reachable(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
 /// A process runs in a working copy of its own, made from the packed context.
 async fn plan_process(
     task: &Task<'_>,
-    spec: &RunSpec,
+    asked: &Asked<'_>,
     tree: &SourceTree,
     key: &RunKey,
     choice: Choice,
 ) -> Result<(Planned, String), Stop> {
     let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
-    let entry = plan::entry_point(tree, &spec.overrides.entry_point).map_err(refused)?;
+    let entry = plan::entry_point(tree, &asked.command()).map_err(refused)?;
     let (directory, known) = working_copy(task, tree, key).await?;
     let result = describe(&known);
     let (command, unchanged) = (entry.command, known.unchanged);
@@ -275,14 +274,14 @@ async fn hash(task: &Task<'_>, tree: &SourceTree, plan: &Plan) -> Result<Known, 
 /// `destination:<tag>`, or a local name after the source.
 fn image_name(
     task: &Task<'_>,
-    tree: &SourceTree,
+    origin: &str,
     plan: &Plan,
     context: Digest,
 ) -> Result<ImageRef, Stop> {
     let config = &task.app.settings.config;
     let repository = match config.destination() {
         Some(destination) => destination.clone(),
-        None => local_name(tree.origin()),
+        None => local_name(origin),
     };
     repository
         .with_tag(&plan.tag(context))

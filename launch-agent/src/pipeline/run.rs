@@ -8,6 +8,7 @@ use launch_config::env::{RunContext, job_environment};
 use launch_config::macros::Macros;
 use launch_config::outcome::{Outcome, Reason, Stage};
 use launch_config::policy::Refusal;
+use launch_config::source::Source;
 use launch_config::spec::{CODE_MOUNT, Resource, RunSpec, Service};
 use launch_queue::job::Job;
 use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
@@ -118,13 +119,18 @@ async fn submit_patiently(
 
 fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<RunRequest, Stop> {
     let resource = ready.choice().resource;
-    let context = RunContext::new(job.id.as_str())
+    let mut context = RunContext::new(job.id.as_str())
         .with_resource(resource)
         .with_job(job.queue.clone(), job.id.clone());
+    context.image = ready.job_image().cloned();
+    if let Some(server) = &task.app.server {
+        context = server.describe(context, job);
+    }
     let macros = Macros::of(spec, job.id.as_str(), ready.image());
     let args = macros.fill(&spec.args_for(resource));
     judge(task, resource, &args)?;
     let args = with_mount(args, ready.mount());
+    let args = with_loopback(args, resource, context.base_url.as_deref());
     // An image that nobody built here may have moved since the engine last saw its tag.
     let refresh = ready.choice().builder == BuilderKind::Noop;
     let (workload, command) = ready.into_workload();
@@ -132,7 +138,7 @@ fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<R
         .with_command(command)
         .with_refresh(refresh)
         .with_overriding_command(!spec.overrides.entry_point.is_empty())
-        .with_args(spec.overrides.args.iter().cloned())
+        .with_args(arguments(spec))
         .with_resource_args(args)
         .with_env("LAUNCH_JOB_ID", job.id.as_str())
         .with_env("LAUNCH_ATTEMPT", job.attempt.to_string())
@@ -140,6 +146,33 @@ fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<R
     request = request.with_services(services(task, spec, &macros)?);
     request.env.extend(job_environment(spec, &context));
     Ok(request)
+}
+
+/// Arguments after the command; a scheduler's are in it, without the quotes clients write.
+fn arguments(spec: &RunSpec) -> Vec<String> {
+    match spec.source() {
+        Some(Source::Scheduler) => Vec::new(),
+        _ => spec.overrides.args.clone(),
+    }
+}
+
+/// A server on this machine is out of a container's sight, unless it shares our network:
+/// the agent's own doing, so no policy is asked.
+fn with_loopback(mut args: Value, resource: Resource, server: Option<&str>) -> Value {
+    let host = server
+        .and_then(|server| server.parse::<url::Url>().ok())
+        .and_then(|server| server.host_str().map(str::to_owned));
+    let is_here = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&&*host));
+    if resource != Resource::LocalContainer || !is_here {
+        return args;
+    }
+    if args.is_null() {
+        args = json!({});
+    }
+    if let Value::Object(args) = &mut args {
+        args.entry("network").or_insert_with(|| json!("host"));
+    }
+    args
 }
 
 /// The objects beside the run, with their macros filled in.

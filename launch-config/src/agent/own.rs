@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fields::{Fields, Problems, Unknown};
+use crate::fields::{Fields, Problems, Unknown, listed, nearest};
 use crate::load::{Problem, ProblemKind};
+use crate::outcome::Reason;
 use crate::secret::RedactedUrl;
 
 /// The `backend` block: where the queues are.
@@ -36,6 +38,16 @@ pub struct BackendConfig {
     #[serde(serialize_with = "masked")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub base_url: Option<RedactedUrl>,
+    /// W&B: a file that holds the API key, as mounted secrets do; read anew when the server
+    /// refuses the key.
+    pub api_key_file: Option<PathBuf>,
+    /// W&B: a file with a token of federated identity, instead of a key;
+    /// `WANDB_IDENTITY_TOKEN_FILE` if absent.
+    pub identity_token_file: Option<PathBuf>,
+    /// W&B: seconds between two questions of an idle agent (10 if absent).
+    #[serde(serialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub poll_interval: Option<Duration>,
 }
 
 /// The queues there are.
@@ -91,7 +103,122 @@ pub struct ObservabilityConfig {
     pub address: Option<SocketAddr>,
 }
 
-const BACKEND: &[&str] = &["type", "path", "url", "url-file", "base-url"];
+/// The `retry` block: which jobs are put back, how often and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields)
+)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct RetryConfig {
+    /// How often a job whose machine was taken away is put back (5 if absent).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
+    pub preemptions: Option<u32>,
+    /// How often a job that ended for one of `reasons` is put back (0 if absent).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<u32>"))]
+    pub failures: Option<u32>,
+    /// The reasons; if absent, those that are not the job's doing.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
+    pub reasons: Option<Vec<String>>,
+    /// Seconds before the first retry of a failure, twice as many before each that follows
+    /// (10 if absent).
+    #[serde(serialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub wait: Option<Duration>,
+    /// The most of them (600 if absent).
+    #[serde(serialize_with = "seconds")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
+    pub longest_wait: Option<Duration>,
+}
+
+/// How often a preempted job is put back, if the file says nothing; W&B's agent does it as
+/// often.
+pub const PREEMPTIONS: u32 = 5;
+
+/// The reasons of a failure that are not the job's doing.
+const SURROUNDINGS: &[&str] = &[
+    "lost",
+    "source-failed",
+    "push-failed",
+    "submit-failed",
+    "agent-failed",
+];
+
+/// The reasons a failure can be retried for.
+const RETRIABLE: &[&str] = &[
+    "failed",
+    "timed-out",
+    "lost",
+    "source-failed",
+    "build-failed",
+    "push-failed",
+    "submit-failed",
+    "agent-failed",
+];
+
+impl RetryConfig {
+    /// How often a job that ended for this reason is put back.
+    pub fn limit(&self, reason: Reason) -> u32 {
+        if reason == Reason::Preempted {
+            return self.preemptions.unwrap_or(PREEMPTIONS);
+        }
+        let word = reason.as_str();
+        let is_meant = match &self.reasons {
+            Some(reasons) => reasons.iter().any(|named| named == word),
+            None => SURROUNDINGS.contains(&word),
+        };
+        if is_meant {
+            self.failures.unwrap_or(0)
+        } else {
+            0
+        }
+    }
+
+    /// How long a job that was put back `attempt` times before waits for the next attempt.
+    /// What was preempted does not wait: it was not its fault.
+    pub fn wait(&self, reason: Reason, attempt: u32) -> Duration {
+        if reason == Reason::Preempted {
+            return Duration::ZERO;
+        }
+        let longest = self.longest_wait.unwrap_or(Duration::from_mins(10));
+        let first = self.wait.unwrap_or(Duration::from_secs(10));
+        first.saturating_mul(1 << attempt.min(20)).min(longest)
+    }
+
+    pub(super) fn read(value: Option<&Value>, problems: &mut Problems) -> Self {
+        let block = Fields::open(value, "retry", RETRY, Unknown::Error, problems);
+        let reasons = block.words("reasons", problems);
+        for (index, word) in reasons.iter().flatten().enumerate() {
+            if !RETRIABLE.contains(&word.as_str()) {
+                let near = nearest(word, RETRIABLE);
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                let message = format!("`{word}` is not one of {}", listed(RETRIABLE));
+                problems.error(&block.at(&format!("reasons[{index}]")), message, hint);
+            }
+        }
+        Self {
+            preemptions: count(&block, "preemptions", problems),
+            failures: count(&block, "failures", problems),
+            reasons,
+            wait: time(&block, "wait", problems),
+            longest_wait: time(&block, "longest-wait", problems),
+        }
+    }
+}
+
+const BACKEND: &[&str] = &[
+    "type",
+    "path",
+    "url",
+    "url-file",
+    "base-url",
+    "api-key-file",
+    "identity-token-file",
+    "poll-interval",
+];
+const RETRY: &[&str] = &["preemptions", "failures", "reasons", "wait", "longest-wait"];
 const JOURNAL: &[&str] = &["path"];
 const OBSERVABILITY: &[&str] = &["address"];
 
@@ -109,6 +236,11 @@ impl BackendConfig {
             url: url(&block, "url", &["postgres", "postgresql"], problems),
             url_file: block.text("url-file", problems).map(PathBuf::from),
             base_url: url(&block, "base-url", &["https", "http"], problems),
+            api_key_file: block.text("api-key-file", problems).map(PathBuf::from),
+            identity_token_file: block
+                .text("identity-token-file", problems)
+                .map(PathBuf::from),
+            poll_interval: time(&block, "poll-interval", problems),
         };
         // A path alone has always been the embedded queue's.
         let is_path = block.given().all(|key| key == "path");
@@ -134,7 +266,13 @@ fn foreign_keys(kind: BackendKind, block: &Fields<'_>, problems: &mut Problems) 
     let own: &[&str] = match kind {
         BackendKind::Sqlite => &["type", "path"],
         BackendKind::Postgres => &["type", "url", "url-file"],
-        BackendKind::Wandb => &["type", "base-url"],
+        BackendKind::Wandb => &[
+            "type",
+            "base-url",
+            "api-key-file",
+            "identity-token-file",
+            "poll-interval",
+        ],
     };
     for key in block.given().filter(|key| !own.contains(key)) {
         let message = format!("backend `{}` has no `{key}`", kind.as_str());
@@ -157,6 +295,34 @@ fn url(
         problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
     }
     parsed.map(RedactedUrl::new)
+}
+
+/// A number of times.
+fn count(block: &Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<u32> {
+    let number = block.integer(key, problems)?;
+    let count = u32::try_from(number).ok();
+    if count.is_none() {
+        let message = format!("expected 0 or more, found {number}");
+        problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
+    }
+    count
+}
+
+/// Seconds, with or without a fraction; not 0, which would be no pause at all.
+fn time(block: &Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<Duration> {
+    let value = block.get(key)?;
+    let seconds = value.as_f64().filter(|seconds| *seconds >= 0.001);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    if time.is_none() {
+        let message = format!("expected a number of seconds above 0, found {value}");
+        problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
+    }
+    time
+}
+
+#[expect(clippy::ref_option, reason = "what serde calls")]
+fn seconds<S: serde::Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(to)
 }
 
 #[expect(clippy::ref_option, reason = "what serde calls")]
@@ -189,5 +355,39 @@ impl ObservabilityConfig {
             problems.push(Problem::warning(ProblemKind::NotYet, &path, message));
         }
         Self { address }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preemptions_are_retried_five_times_and_failures_where_asked() {
+        let retry = RetryConfig::default();
+        assert_eq!(retry.limit(Reason::Preempted), 5);
+        assert_eq!(retry.wait(Reason::Preempted, 3), Duration::ZERO);
+        assert_eq!(retry.limit(Reason::Lost), 0);
+        let retry = RetryConfig {
+            failures: Some(2),
+            ..RetryConfig::default()
+        };
+        assert_eq!(retry.limit(Reason::SubmitFailed), 2);
+        assert_eq!(retry.limit(Reason::Failed { code: 1 }), 0);
+        assert_eq!(retry.limit(Reason::Cancelled), 0);
+        let retry = RetryConfig {
+            reasons: Some(vec!["failed".to_owned()]),
+            ..retry
+        };
+        assert_eq!(retry.limit(Reason::Failed { code: 1 }), 2);
+        assert_eq!(retry.limit(Reason::SubmitFailed), 0);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let retry = RetryConfig::default();
+        let wait = |attempt| retry.wait(Reason::Lost, attempt).as_secs();
+        assert_eq!((wait(0), wait(1), wait(3)), (10, 20, 80));
+        assert_eq!((wait(10), wait(u32::MAX)), (600, 600));
     }
 }

@@ -64,6 +64,17 @@ fn what_could_not_work_is_refused() {
         ("backend: {type: postgres}", "backend.url"),
         ("backend: {type: sqlite, url-file: /x}", "backend.url-file"),
         (
+            "backend: {type: wandb, poll-interval: 0}",
+            "backend.poll-interval",
+        ),
+        (
+            "backend: {type: sqlite, api-key-file: /x}",
+            "backend.api-key-file",
+        ),
+        ("retry: {failures: -1}", "retry.failures"),
+        ("retry: {reasons: [los]}", "retry.reasons[0]"),
+        ("retry: {wait: soon}", "retry.wait"),
+        (
             "backend: {type: wandb, base-url: api.wandb.ai}",
             "backend.base-url",
         ),

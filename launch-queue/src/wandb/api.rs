@@ -1,20 +1,22 @@
-//! One GraphQL endpoint: who asks, how often, and what an answer means.
+//! One GraphQL endpoint: how often it is asked, and what an answer means.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use launch_config::secret::Secret;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{OnceCell, Semaphore};
 
+use super::access::{Access, Credential};
 use super::failure::Failure;
-use super::operations::Operation;
-use super::options::{Identity, WandbOptions};
+use super::operations::{Operation, VIEWER};
+use super::options::WandbOptions;
+use super::weather::Weather;
+use crate::clock::Clock;
 
 /// The first pause between two tries; each is twice the one before, with chance on top.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -22,53 +24,67 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause, unless the server asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// A token is exchanged anew when it has less than this left.
-const TOKEN_MARGIN: Duration = Duration::from_mins(5);
+/// The longest pause between two pieces of a file.
+const FILE_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest answer that is read: specs are far smaller.
 const LARGEST_ANSWER: usize = 32 << 20;
+
+/// So many requests are under way at a time; W&B's own client has as many.
+const AT_ONCE: usize = 10;
 
 /// A connection to the server of W&B.
 #[derive(Debug)]
 pub(super) struct Api {
     http: reqwest::Client,
+    /// For files: slow ones are fine, silent ones are not.
+    files: reqwest::Client,
     options: WandbOptions,
-    token: Mutex<Option<Token>>,
-}
-
-#[derive(Debug)]
-struct Token {
-    access: Secret,
-    expires: Instant,
+    access: Access,
+    weather: Weather,
+    turns: Semaphore,
+    entity: OnceCell<String>,
 }
 
 impl Api {
     pub(super) fn new(options: WandbOptions) -> Result<Self, Failure> {
-        let provider = Arc::new(ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(|error| Failure::Setup(error.to_string()))?
-            .with_no_client_auth();
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!(
-                "W&B Internal Client launch-",
-                env!("CARGO_PKG_VERSION")
-            ))
+        let http = client()?
             .timeout(options.request_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Failure::Setup(error.without_url().to_string()))?;
+            .redirect(reqwest::redirect::Policy::none());
+        let files = client()?.read_timeout(FILE_PAUSE);
+        let setup = |error: reqwest::Error| Failure::Setup(error.without_url().to_string());
         Ok(Self {
-            http,
+            http: http.build().map_err(setup)?,
+            files: files.build().map_err(setup)?,
+            access: Access::new(options.identity.clone()),
+            weather: Weather::default(),
+            turns: Semaphore::new(AT_ONCE),
+            entity: OnceCell::new(),
             options,
-            token: Mutex::new(None),
         })
     }
 
     pub(super) fn options(&self) -> &WandbOptions {
         &self.options
+    }
+
+    /// The owner of the queues: who is named, else the identity's own user.
+    pub(super) async fn entity(&self) -> Result<&str, Failure> {
+        if !self.options.entity.is_empty() {
+            return Ok(&self.options.entity);
+        }
+        let ask = || async {
+            let data = self.call(&VIEWER, json!({})).await?;
+            let entity = data["viewer"]["entity"].as_str().map(str::to_owned);
+            entity.ok_or(Failure::Shape("entity: the key belongs to nobody"))
+        };
+        self.entity.get_or_try_init(ask).await.map(String::as_str)
+    }
+
+    /// The same, if it is known.
+    pub(super) fn known_entity(&self) -> Option<&str> {
+        let named = Some(self.options.entity.as_str()).filter(|entity| !entity.is_empty());
+        named.or_else(|| self.entity.get().map(String::as_str))
     }
 
     /// Asks the server; answers the `data` of its answer.
@@ -95,17 +111,23 @@ impl Api {
         variables: Value,
     ) -> Result<Value, Failure> {
         let body = json!({"query": document, "variables": variables, "operationName": name});
-        let body = body.to_string();
-        let began = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let answer = self.ask(name, &body.to_string(), repeatable).await;
+        self.weather.ended(&answer);
+        answer
+    }
+
+    async fn ask(&self, name: &str, body: &str, repeatable: bool) -> Result<Value, Failure> {
+        let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let patience = self.weather.patience(self.options.patience);
         loop {
-            let failure = match self.send(&body).await {
+            let failure = match self.send(body).await {
                 Ok(data) => return Ok(data),
                 Err(failure) => failure,
             };
+            self.weather.failed(&failure);
             let may_repeat = failure.never_sent() || (repeatable && failure.is_passing());
             let wait = failure.retry_after().unwrap_or(pause + jitter(pause));
-            if !may_repeat || began.elapsed() + wait > self.options.patience {
+            if !may_repeat || began.elapsed() + wait > patience {
                 return Err(failure);
             }
             tracing::debug!(operation = name, %failure, "asking again");
@@ -114,28 +136,54 @@ impl Api {
         }
     }
 
+    /// One try; two, if the key was rotated: a refused request was not done.
     async fn send(&self, body: &str) -> Result<Value, Failure> {
-        let url = self.at("graphql")?;
-        let request = self
-            .http
-            .post(url)
-            .header("content-type", "application/json")
-            .header("x-wandb-username", "")
-            .header("x-wandb-user-email", "")
-            .body(body.to_owned());
-        let request = match &self.options.identity {
-            Identity::ApiKey(key) => request.basic_auth("api", Some(key.expose())),
-            Identity::TokenFile(_) => request.bearer_auth(self.access_token().await?.expose()),
-        };
-        let response = request.send().await.map_err(Failure::of_request)?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            // The next try exchanges a new one: keys and tokens are rotated.
-            *self.token.lock().await = None;
+        if let Some(left) = self.weather.rest() {
+            return Err(Failure::Resting(left));
         }
-        data(response).await
+        let _turn = self.turns.acquire().await;
+        let credential = self.credential().await?;
+        match self.post(body, &credential).await {
+            Err(failure) if failure.is_unauthorized() => {
+                if !self.access.renew(&credential).await {
+                    return Err(failure);
+                }
+                tracing::info!("the server refused the credential; asking with the one there now");
+                self.post(body, &self.credential().await?).await
+            }
+            answer => answer,
+        }
     }
 
-    fn at(&self, path: &str) -> Result<String, Failure> {
+    async fn post(&self, body: &str, credential: &Credential) -> Result<Value, Failure> {
+        let request = self
+            .http
+            .post(self.at("graphql")?)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        let request = credential.sign(self.with_headers(request));
+        data(request.send().await.map_err(Failure::of_request)?).await
+    }
+
+    fn with_headers(&self, request: RequestBuilder) -> RequestBuilder {
+        let (name, email) = &self.options.user;
+        let own = request
+            .header("x-wandb-username", name)
+            .header("x-wandb-user-email", email);
+        let more = self.options.headers.iter();
+        more.fold(own, |request, (name, value)| {
+            request.header(name, value.expose())
+        })
+    }
+
+    pub(super) async fn credential(&self) -> Result<Credential, Failure> {
+        self.access
+            .credential(&self.http, &self.at("oidc/token")?)
+            .await
+    }
+
+    /// An address below the server's.
+    pub(super) fn at(&self, path: &str) -> Result<String, Failure> {
         let base = self.options.base_url.as_str().trim_end_matches('/');
         if self.options.base_url.scheme() == "http" || self.options.base_url.scheme() == "https" {
             return Ok(format!("{base}/{path}"));
@@ -145,40 +193,38 @@ impl Api {
         ))
     }
 
-    /// A token of the server for one of another identity provider (RFC 7523 §2.1).
-    async fn access_token(&self) -> Result<Secret, Failure> {
-        let Identity::TokenFile(file) = &self.options.identity else {
-            return Err(Failure::Setup("no identity token is configured".to_owned()));
+    /// A request for a file, made of an address the server gave. Our credential goes to
+    /// the server alone: files are often somewhere else.
+    pub(super) async fn file(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+    ) -> Result<RequestBuilder, Failure> {
+        let url = match url.strip_prefix('/') {
+            Some(path) => self.at(path)?,
+            None => url.to_owned(),
         };
-        let mut kept = self.token.lock().await;
-        if let Some(token) = &*kept
-            && token.expires.saturating_duration_since(Instant::now()) > TOKEN_MARGIN
-        {
-            return Ok(token.access.clone());
+        let is_ours = url.starts_with(&self.at("")?);
+        let request = self.files.request(method, url);
+        if !is_ours {
+            return Ok(request);
         }
-        let assertion = fs_err::read_to_string(file)?;
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-            .append_pair("assertion", assertion.trim())
-            .finish();
-        let request = self
-            .http
-            .post(self.at("oidc/token")?)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        let answer = document(request.send().await.map_err(Failure::of_request)?).await?;
-        let access = answer["access_token"]
-            .as_str()
-            .ok_or(Failure::Shape("access_token"))?;
-        let seconds = answer["expires_in"].as_u64().unwrap_or(3600);
-        let token = Token {
-            access: Secret::new(access),
-            expires: Instant::now() + Duration::from_secs(seconds),
-        };
-        let access = token.access.clone();
-        *kept = Some(token);
-        Ok(access)
+        Ok(self.credential().await?.sign(self.with_headers(request)))
     }
+}
+
+fn client() -> Result<reqwest::ClientBuilder, Failure> {
+    let provider = Arc::new(ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|error| Failure::Setup(error.to_string()))?
+        .with_no_client_auth();
+    let agent = concat!("W&B Internal Client launch-", env!("CARGO_PKG_VERSION"));
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(Duration::from_secs(20))
+        .user_agent(agent))
 }
 
 /// The `data` of a GraphQL answer, if it holds no errors.
@@ -192,7 +238,7 @@ async fn data(response: Response) -> Result<Value, Failure> {
 }
 
 /// The JSON of an answer that says it is well.
-async fn document(response: Response) -> Result<Value, Failure> {
+pub(super) async fn document(response: Response) -> Result<Value, Failure> {
     let status = response.status();
     let wait = retry_after(response.headers());
     let body = response.bytes().await.map_err(Failure::of_request)?;
@@ -226,7 +272,14 @@ fn messages(answer: &Value) -> Vec<String> {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since = date
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .ok()?;
+    since.checked_sub(Duration::from_millis(Clock::System.now_ms()))
 }
 
 /// Up to a quarter more, so that many agents do not come back at once.

@@ -29,6 +29,9 @@ pub(super) enum Failure {
         /// The request cannot have arrived.
         never_sent: bool,
     },
+    /// Nothing was asked: the server wants to be left alone for so long.
+    #[error("the server asked for a pause of {} s", .0.as_secs())]
+    Resting(Duration),
     /// The answer is not what was asked for.
     #[error("the server's answer has no {0}")]
     Shape(&'static str),
@@ -71,12 +74,30 @@ impl Failure {
                 ..
             }
         ) || matches!(self, Self::Status { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS)
+            || matches!(self, Self::Resting(_))
+    }
+
+    /// Whether the server does not know who asks.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::UNAUTHORIZED)
+    }
+
+    /// Whether the server understood and will say the same again.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Status { status, .. } => matches!(
+                status.as_u16(),
+                400 | 403 | 404 | 409 | 410 | 413 | 422 | 501
+            ),
+            _ => false,
+        }
     }
 
     /// Whether the same request may fare better: all that W&B's own client tries again.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Connection { .. } => true,
+            Self::Connection { .. } | Self::Resting(_) => true,
             Self::Status { status, .. } => !matches!(
                 status.as_u16(),
                 400 | 401 | 403 | 404 | 409 | 410 | 413 | 422 | 501
@@ -89,6 +110,7 @@ impl Failure {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { wait, .. } => *wait,
+            Self::Resting(wait) => Some(*wait),
             _ => None,
         }
     }
@@ -98,6 +120,11 @@ impl Failure {
         match self {
             Self::Contract(error) => error,
             Self::Setup(what) => Error::Config { what },
+            failure if failure.is_refusal() => Error::Refused {
+                store: store.to_owned(),
+                action,
+                source: Box::new(failure),
+            },
             failure => Error::Backend {
                 store: store.to_owned(),
                 action,

@@ -1,8 +1,6 @@
-//! Items of a server's queue as jobs, and what must be remembered of them.
+//! Items of a server's queue as jobs.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
 
 use launch_config::id::{JobId, QueueName, WorkerName};
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,9 @@ pub(super) const FENCE: u64 = 1;
 /// The version of a written item; a newer one is left alone.
 const VERSION: u32 = 1;
 
+/// How many characters a run's id has, when the spec brings none.
+const RUN_ID: u32 = 8;
+
 /// An item in our hands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Item {
@@ -27,24 +28,66 @@ pub(super) struct Item {
     pub(super) worker: WorkerName,
     /// The spec, with the run's id in it.
     pub(super) spec: Value,
+    /// The run's id, also for a spec that has no place for it.
+    #[serde(default)]
+    run: String,
     /// The server knows that we have it.
     pub(super) claimed: bool,
     /// Somebody asked for its run to stop.
     #[serde(default)]
     pub(super) stopped: bool,
+    /// The items of the queue when this one was about to be pushed again: one that is not
+    /// among them is the new one, should the answer be lost.
+    #[serde(default)]
+    pub(super) before_requeue: Option<Vec<String>>,
+    /// Where the output of its run is.
+    #[serde(default)]
+    pub(super) log: Option<PathBuf>,
 }
 
 impl Item {
-    pub(super) fn new(id: String, queue: QueueName, worker: WorkerName, spec: Value) -> Self {
-        Self {
+    /// An item as it was popped. Its run gets an id, if the spec brings none: the server
+    /// learns it with the claim, before anything of the run exists.
+    pub(super) fn popped(
+        id: String,
+        queue: QueueName,
+        worker: WorkerName,
+        mut spec: Value,
+    ) -> std::io::Result<Self> {
+        let named = spec["run_id"].as_str().filter(|id| !id.is_empty());
+        let run = match named {
+            Some(run) => run.to_owned(),
+            None => crate::fresh_id::random_base36(RUN_ID)?,
+        };
+        if let Some(fields) = spec.as_object_mut() {
+            fields.insert("run_id".to_owned(), run.clone().into());
+        }
+        Ok(Self {
             version: VERSION,
             id,
             queue,
             worker,
             spec,
+            run,
             claimed: false,
             stopped: false,
+            before_requeue: None,
+            log: None,
+        })
+    }
+
+    /// Has the run that the item had when it was popped before: whoever still knows it by
+    /// that one means the same.
+    pub(super) fn take_run_of(&mut self, before: &Self) {
+        before.run_id().clone_into(&mut self.run);
+        if let Some(fields) = self.spec.as_object_mut() {
+            fields.insert("run_id".to_owned(), self.run.clone().into());
         }
+    }
+
+    /// Whether we know what all of it means.
+    pub(super) fn is_known(&self) -> bool {
+        self.version <= VERSION
     }
 
     pub(super) fn job_id(&self) -> Result<JobId, Failure> {
@@ -56,7 +99,15 @@ impl Item {
     }
 
     pub(super) fn run_id(&self) -> &str {
-        self.text("run_id")
+        if self.run.is_empty() {
+            return self.text("run_id");
+        }
+        &self.run
+    }
+
+    /// The project of its run, as the server spells projects.
+    pub(super) fn project(&self) -> String {
+        self.text("project").to_lowercase()
     }
 
     /// How often the run was preempted before.
@@ -108,84 +159,6 @@ pub(super) fn item_id(job: &JobId) -> Option<String> {
     String::from_utf8(pairs.collect::<Option<Vec<u8>>>()?).ok()
 }
 
-/// The items in our hands, written down so that a restarted agent knows them.
-#[derive(Debug, Default)]
-pub(super) struct Items {
-    known: Mutex<HashMap<JobId, Item>>,
-    directory: Option<PathBuf>,
-}
-
-impl Items {
-    /// Reads what an earlier process wrote.
-    pub(super) fn open(directory: Option<PathBuf>) -> Result<Self, Failure> {
-        let mut known = HashMap::new();
-        if let Some(directory) = &directory {
-            fs_err::create_dir_all(directory)?;
-            for file in fs_err::read_dir(directory)? {
-                let path = file?.path();
-                if let Some(item) = read(&path) {
-                    known.insert(item.job_id()?, item);
-                }
-            }
-        }
-        Ok(Self {
-            known: Mutex::new(known),
-            directory,
-        })
-    }
-
-    /// No call panics between two writes.
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Item>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn get(&self, job: &JobId) -> Option<Item> {
-        self.lock().get(job).cloned()
-    }
-
-    pub(super) fn all(&self) -> Vec<Item> {
-        self.lock().values().cloned().collect()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    /// Remembers an item: on the disk first.
-    pub(super) fn keep(&self, item: &Item) -> Result<(), Failure> {
-        let job = item.job_id()?;
-        if let Some(path) = self.path(&job) {
-            let half = path.with_extension("new");
-            fs_err::write(&half, serde_json::to_vec(item).unwrap_or_default())?;
-            fs_err::rename(half, path)?;
-        }
-        self.lock().insert(job, item.clone());
-        Ok(())
-    }
-
-    pub(super) fn forget(&self, job: &JobId) -> Result<(), Failure> {
-        self.lock().remove(job);
-        match self.path(job).map(fs_err::remove_file) {
-            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn path(&self, job: &JobId) -> Option<PathBuf> {
-        let directory = self.directory.as_ref()?;
-        Some(directory.join(format!("{job}.json")))
-    }
-}
-
-/// An item that was written whole and by a version we know.
-fn read(path: &Path) -> Option<Item> {
-    if path.extension()? != "json" {
-        return None;
-    }
-    let item: Item = serde_json::from_slice(&fs_err::read(path).ok()?).ok()?;
-    (item.version <= VERSION).then_some(item)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,22 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn items_are_known_after_a_restart() {
-        let home = tempfile::tempdir().unwrap();
-        let directory = Some(home.path().join("items"));
-        let spec = serde_json::json!({"run_id": "abc", "_resume_count": 2});
-        let queue = "q".parse().unwrap();
-        let mut item = Item::new("i1".to_owned(), queue, "w".parse().unwrap(), spec);
-        item.claimed = true;
-        Items::open(directory.clone()).unwrap().keep(&item).unwrap();
-        fs_err::write(home.path().join("items/torn.json"), "{").unwrap();
-        let again = Items::open(directory.clone()).unwrap();
-        let found = again.get(&job_id("i1").unwrap()).unwrap();
-        assert_eq!(
-            (found.run_id(), found.resumes(), found.claimed),
-            ("abc", 2, true)
-        );
-        again.forget(&job_id("i1").unwrap()).unwrap();
-        assert!(Items::open(directory).unwrap().is_empty());
+    fn a_run_has_an_id_even_if_its_spec_has_no_place_for_it() {
+        let popped = |spec| {
+            let (queue, worker) = ("q".parse().unwrap(), "w".parse().unwrap());
+            Item::popped("i1".to_owned(), queue, worker, spec).unwrap()
+        };
+        assert_eq!(popped(Value::Null).run_id().len(), 8);
+        let item = popped(serde_json::json!({"run_id": ""}));
+        assert_eq!(item.spec["run_id"], item.run_id());
     }
 }

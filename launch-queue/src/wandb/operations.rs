@@ -134,9 +134,10 @@ pub(super) const ACK: Operation = repeatable(
 
 pub(super) const FAIL: Operation = repeatable(
     "failRunQueueItem",
-    "mutation failRunQueueItem($runQueueItemId: ID!, $message: String!, $stage: String!) {
+    "mutation failRunQueueItem($runQueueItemId: ID!, $message: String!, $stage: String!,
+            $filePaths: [String!]) {
         failRunQueueItem(input: {runQueueItemId: $runQueueItemId, message: $message,
-                stage: $stage}) {
+                stage: $stage, filePaths: $filePaths}) {
             success
         }
     }",
@@ -175,6 +176,143 @@ pub(super) const RUN_STOPPED: Operation = repeatable(
         project(name: $projectName, entityName: $entityName) {
             run(name: $runId) { stopped }
         }
+    }",
+);
+
+pub(super) const STOP_RUN: Operation = repeatable(
+    "stopRun",
+    "mutation stopRun($id: ID!) { stopRun(input: {id: $id}) { success } }",
+);
+
+/// What an item in the queue says of itself; not every server tells its priority.
+pub(super) const ITEM_PRIORITY: Operation = repeatable(
+    "GetRunQueueItemPriority",
+    "query GetRunQueueItemPriority($projectName: String!, $entityName: String!,
+            $runQueue: String!, $itemId: ID!) {
+        project(name: $projectName, entityName: $entityName) {
+            runQueue(name: $runQueue) { runQueueItem(id: $itemId) { id priority } }
+        }
+    }",
+);
+
+pub(super) const VIEWER: Operation =
+    repeatable("Viewer", "query Viewer { viewer { id entity username } }");
+
+pub(super) const UPSERT_MODEL: Operation = repeatable(
+    "UpsertModel",
+    "mutation UpsertModel($name: String!, $entity: String!) {
+        upsertModel(input: {name: $name, entityName: $entity}) { model { name } }
+    }",
+);
+
+pub(super) const METADATA: Operation = repeatable(
+    "GetRunQueueMetadata",
+    "query GetRunQueueMetadata($projectName: String!, $entityName: String!,
+            $queueName: String!) {
+        project(name: $projectName, entityName: $entityName) {
+            runQueue(name: $queueName) {
+                id access defaultResourceConfigID prioritizationMode externalLinks
+            }
+        }
+    }",
+);
+
+pub(super) const RESOURCE_CONFIG: Operation = repeatable(
+    "GetDefaultResourceConfig",
+    "query GetDefaultResourceConfig($entityName: String!, $id: ID!) {
+        entity(name: $entityName) {
+            defaultResourceConfig(id: $id) {
+                config resource templateVariables { name schema }
+            }
+        }
+    }",
+);
+
+pub(super) const SWEEP: Operation = repeatable(
+    "GetSweepState",
+    "query GetSweepState($sweep: String!, $entity: String, $project: String) {
+        project(name: $project, entityName: $entity) {
+            sweep(sweepName: $sweep) { id state }
+        }
+    }",
+);
+
+pub(super) const UPSERT_SWEEP: Operation = repeatable(
+    "UpsertSweep",
+    "mutation UpsertSweep($id: ID, $state: String, $entityName: String, $projectName: String) {
+        upsertSweep(input: {id: $id, state: $state, entityName: $entityName,
+                projectName: $projectName}) {
+            sweep { name state }
+        }
+    }",
+);
+
+pub(super) const UPSERT_RUN: Operation = repeatable(
+    "UpsertBucket",
+    "mutation UpsertBucket($name: String, $project: String, $entity: String,
+            $jobType: String, $host: String, $program: String) {
+        upsertBucket(input: {name: $name, modelName: $project, entityName: $entity,
+                jobType: $jobType, host: $host, program: $program}) {
+            bucket { id name project { name entity { name } } }
+            inserted
+        }
+    }",
+);
+
+pub(super) const CREATE_FILES: Operation = repeatable(
+    "CreateRunFiles",
+    "mutation CreateRunFiles($entity: String!, $project: String!, $run: String!,
+            $files: [String!]!) {
+        createRunFiles(input: {entityName: $entity, projectName: $project, runName: $run,
+                files: $files}) {
+            runID uploadHeaders files { name uploadUrl }
+        }
+    }",
+);
+
+pub(super) const ARTIFACT: Operation = repeatable(
+    "ArtifactMembershipByName",
+    "query ArtifactMembershipByName($entity: String!, $project: String!, $name: String!) {
+        project(name: $project, entityName: $entity) {
+            artifactCollectionMembership(name: $name) {
+                versionIndex
+                artifact { id state artifactType { name } }
+            }
+        }
+    }",
+);
+
+pub(super) const ARTIFACT_BY_ID: Operation = repeatable(
+    "ArtifactByID",
+    "query ArtifactByID($id: ID!) {
+        artifact(id: $id) { id state versionIndex artifactType { name } }
+    }",
+);
+
+pub(super) const MANIFEST: Operation = repeatable(
+    "FetchArtifactManifest",
+    "query FetchArtifactManifest($id: ID!) {
+        artifact(id: $id) { currentManifest { file { directUrl } } }
+    }",
+);
+
+pub(super) const FILE_URLS: Operation = repeatable(
+    "ArtifactFileURLs",
+    "query ArtifactFileURLs($id: ID!, $cursor: String, $perPage: Int) {
+        artifact(id: $id) {
+            files(after: $cursor, first: $perPage) {
+                pageInfo { hasNextPage endCursor }
+                edges { node { name directUrl } }
+            }
+        }
+    }",
+);
+
+/// The push by a queue's id, of servers that are older than the one by name.
+pub(super) const PUSH_BY_ID: Operation = once(
+    "pushToRunQueue",
+    "mutation pushToRunQueue($queueID: ID!, $runSpec: JSONString!) {
+        pushToRunQueue(input: {queueID: $queueID, runSpec: $runSpec}) { runQueueItemId }
     }",
 );
 

@@ -1,6 +1,8 @@
 //! Which server, as whom.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use launch_config::secret::Secret;
@@ -21,7 +23,7 @@ pub struct WandbOptions {
     pub base_url: Url,
     /// What proves who we are.
     pub identity: Identity,
-    /// The user or team whose queues are polled.
+    /// The user or team whose queues are polled; empty is the identity's own user.
     pub entity: String,
     /// The project of the queues: [`QUEUE_PROJECT`].
     pub project: String,
@@ -29,7 +31,14 @@ pub struct WandbOptions {
     pub hostname: String,
     /// The agent's configuration, for people: the app shows it. Must hold no secrets.
     pub agent_config: Value,
-    /// Where the items in hand are written down, so that they are known after a crash.
+    /// The version the agent reports.
+    pub version: String,
+    /// The user on whose behalf requests are made, and the address: sent as headers.
+    pub user: (String, String),
+    /// More headers of every request.
+    pub headers: Vec<(String, Secret)>,
+    /// Where the agent's id and the items in hand are written down, so that they are known
+    /// after a crash. Processes may share it.
     pub directory: Option<PathBuf>,
     /// How often an idle agent asks for jobs: 10 s.
     pub poll_interval: Duration,
@@ -47,9 +56,20 @@ pub struct WandbOptions {
 pub enum Identity {
     /// An API key.
     ApiKey(Secret),
+    /// A place with an API key, asked anew when the server refuses the one it gave.
+    Keys(Arc<dyn KeySource>),
     /// A file with a token of another identity provider, which the server exchanges for
     /// one of its own. Read anew for each exchange.
     TokenFile(PathBuf),
+}
+
+/// A place with an API key. Keys are rotated: a file is replaced while the agent runs.
+pub trait KeySource: fmt::Debug + Send + Sync + 'static {
+    /// The key that is there now.
+    ///
+    /// # Errors
+    /// Why there is none, without the key's text.
+    fn key(&self) -> std::io::Result<Secret>;
 }
 
 impl WandbOptions {
@@ -65,6 +85,9 @@ impl WandbOptions {
             project: QUEUE_PROJECT.to_owned(),
             hostname: "localhost".to_owned(),
             agent_config: Value::Null,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            user: Default::default(),
+            headers: Vec::new(),
             directory: None,
             poll_interval: Duration::from_secs(10),
             request_timeout: Duration::from_secs(20),
@@ -94,7 +117,28 @@ impl WandbOptions {
         self
     }
 
-    /// Writes the items in hand down in a directory.
+    /// Reports this version.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// Says on whose behalf requests are made.
+    #[must_use]
+    pub fn with_user(mut self, name: impl Into<String>, email: impl Into<String>) -> Self {
+        self.user = (name.into(), email.into());
+        self
+    }
+
+    /// Sends more headers with every request.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Vec<(String, Secret)>) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Writes the agent's id and the items in hand down in a directory.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
@@ -105,6 +149,13 @@ impl WandbOptions {
     #[must_use]
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
+        self
+    }
+
+    /// Sets how long one request may take.
+    #[must_use]
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
         self
     }
 

@@ -1,73 +1,16 @@
 //! Taking items, and making them ours.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use launch_config::id::{JobId, QueueName};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::item::{FENCE, Item, item_id};
-use super::operations::{ACK, DELETE, ITEM, POP, RUN_STOPPED};
+use super::operations::{ACK, DELETE, ITEM, POP, RUN_STOPPED, STOP_RUN};
 use super::{WandbQueue, admin, stale};
 use crate::error::Error;
-use crate::job::{Cancelled, Hold, Lease, LeaseRequest};
-
-/// How many characters a run's id has, when the spec brings none.
-const RUN_ID: u32 = 8;
-
-/// When to ask next: at once while there is something, else after the poll interval, else
-/// ever later while the server fails.
-#[derive(Debug)]
-pub(super) struct Pace {
-    interval: Duration,
-    state: Mutex<(Option<Instant>, u32)>,
-}
-
-impl Pace {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            state: Mutex::new((None, 0)),
-        }
-    }
-
-    fn is_time(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.is_none_or(|next| Instant::now() >= next)
-    }
-
-    /// A slot became free: no reason to wait.
-    pub(super) fn hurry(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.1 == 0 {
-            state.0 = None;
-        }
-    }
-
-    fn after(&self, answer: &Result<Option<Lease>, Failure>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = match answer {
-            Ok(Some(_)) => (None, 0),
-            Ok(None) => (Some(Instant::now() + self.interval), 0),
-            Err(_) => {
-                let failures = (state.1 + 1).min(6);
-                let wait = self.interval * (1 << failures) / 2;
-                let wait = wait.min(Duration::from_mins(1)).max(self.interval);
-                (Some(Instant::now() + wait + chance(wait)), failures)
-            }
-        };
-    }
-}
-
-/// Up to a quarter of `wait`, so that many agents do not come back at once.
-fn chance(wait: Duration) -> Duration {
-    let mut byte = [0_u8; 1];
-    match getrandom::fill(&mut byte) {
-        Ok(()) => wait * u32::from(byte[0]) / 1024,
-        Err(_) => Duration::ZERO,
-    }
-}
+use crate::job::{Cancelled, Hold, JobState, Lease, LeaseRequest};
 
 impl WandbQueue {
     /// Takes an item of the first queue that has one, if it is time to ask.
@@ -81,25 +24,38 @@ impl WandbQueue {
         answer
     }
 
+    /// A queue that refuses does not keep the others from being asked; a server that does
+    /// not answer is asked no more.
     async fn pop_any(&self, request: &LeaseRequest) -> Result<Option<Lease>, Failure> {
-        let is_busy = !self.items.is_empty();
-        let agent = self
-            .presence
-            .show(&self.api, &request.queues, is_busy)
-            .await?;
+        let agent = self.presence.id(&self.api, &request.queues).await?;
         if self.presence.is_asked_to_stop() {
             return Ok(None);
         }
-        for queue in &request.queues {
-            if let Some((id, spec)) = self.pop_from(queue, &agent).await? {
-                let spec = with_run_id(spec)?;
-                let item = Item::new(id, queue.clone(), request.worker.clone(), spec);
-                let job = item.job()?;
-                self.items.keep(&item)?;
-                return Ok(Some(Lease::new(job, FENCE, request.ttl)));
+        let mut refused = None;
+        for turn in self.pace.order(request.queues.len()) {
+            let queue = &request.queues[turn];
+            match self.pop_from(queue, &agent).await {
+                Ok(Some((id, spec))) => {
+                    self.pace.gave(turn);
+                    let (queue, worker) = (queue.clone(), request.worker.clone());
+                    let mut item = Item::popped(id, queue, worker, spec)?;
+                    let job = item.job_id()?;
+                    if self.items.is_in_hand(&job) {
+                        // It lapsed while it could not be claimed, and came back to us.
+                        continue;
+                    }
+                    if let Some(before) = self.items.get(&job) {
+                        item.take_run_of(&before);
+                    }
+                    self.items.keep(&item)?;
+                    return Ok(Some(Lease::new(item.job()?, FENCE, request.ttl)));
+                }
+                Ok(None) => {}
+                Err(failure) if failure.is_refusal() => refused = Some(failure),
+                Err(failure) => return Err(failure),
             }
         }
-        Ok(None)
+        refused.map_or(Ok(None), Err)
     }
 
     async fn pop_from(
@@ -107,10 +63,9 @@ impl WandbQueue {
         queue: &QueueName,
         agent: &str,
     ) -> Result<Option<(String, Value)>, Failure> {
-        let options = self.api.options();
         let variables = json!({
-            "entity": options.entity,
-            "project": options.project,
+            "entity": self.api.entity().await?,
+            "project": self.api.options().project,
             "queueName": queue,
             "launchAgentId": agent,
         });
@@ -126,9 +81,15 @@ impl WandbQueue {
     /// first answer was lost, so the server is asked whose it is.
     pub(super) async fn claim(&self, hold: &Hold, mut item: Item) -> Result<Item, Failure> {
         let variables = json!({"itemId": item.id, "runId": item.run_id()});
-        let data = self.api.call(&ACK, variables).await?;
-        let is_ours = data["ackRunQueueItem"]["success"] == true || self.is_ours(&item).await?;
-        if !is_ours {
+        let acknowledged = match self.api.call(&ACK, variables).await {
+            Ok(data) => data["ackRunQueueItem"]["success"] == true,
+            Err(failure) if failure.is_refusal() => {
+                tracing::warn!(job = %hold.job, %failure, "the server refuses to give an item");
+                false
+            }
+            Err(failure) => return Err(failure),
+        };
+        if !acknowledged && !self.is_ours(&item).await? {
             self.items.forget(&hold.job)?;
             return Err(stale(hold).into());
         }
@@ -138,29 +99,38 @@ impl WandbQueue {
     }
 
     async fn is_ours(&self, item: &Item) -> Result<bool, Failure> {
-        let options = self.api.options();
         let variables = json!({
-            "projectName": options.project,
-            "entityName": options.entity,
+            "projectName": self.api.options().project,
+            "entityName": self.api.entity().await?,
             "runQueue": item.queue,
             "itemId": item.id,
         });
-        let data = self.api.call(&ITEM, variables).await?;
-        let found = &data["project"]["runQueue"]["runQueueItem"];
-        Ok(found["associatedRunId"] == item.run_id())
+        match self.api.call(&ITEM, variables).await {
+            Ok(data) => {
+                let found = &data["project"]["runQueue"]["runQueueItem"];
+                Ok(found["associatedRunId"] == item.run_id())
+            }
+            Err(failure) if failure.is_refusal() => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Asks whether somebody wants the run of an item to stop.
     pub(super) async fn hear(&self, mut item: Item) -> Result<Item, Failure> {
-        if item.stopped {
+        if item.stopped || self.items.is_asked_to_stop(&item.job_id()?) {
+            item.stopped = true;
             return Ok(item);
         }
         let variables = json!({
-            "projectName": item.text("project").to_lowercase(),
+            "projectName": item.project(),
             "entityName": item.text("entity"),
             "runId": item.run_id(),
         });
-        let data = self.api.call(&RUN_STOPPED, variables).await?;
+        let data = match self.api.call(&RUN_STOPPED, variables).await {
+            // The run is somewhere we may not look: nobody can stop it through us.
+            Err(failure) if failure.is_refusal() => return Ok(item),
+            answer => answer?,
+        };
         if data["project"]["run"]["stopped"] == true {
             item.stopped = true;
             self.items.keep(&item)?;
@@ -170,26 +140,45 @@ impl WandbQueue {
 
     /// Ends an item that waits; one that an agent has is stopped by its run.
     pub(super) async fn cancel_item(&self, job: &JobId) -> Result<Cancelled, Failure> {
-        if let Some(mut item) = self.items.get(job) {
-            item.stopped = true;
-            self.items.keep(&item)?;
-            return Ok(Cancelled::Requested);
-        }
         let unknown = || Failure::from(Error::Unknown(job.clone()));
         let id = item_id(job).ok_or_else(unknown)?;
-        for (queue, queue_id) in admin::queue_ids(&self.api).await? {
-            let states = admin::states(&self.api, &queue).await?;
-            let Some((_, state)) = states.iter().find(|(item, _)| *item == id) else {
+        if let Some(item) = self.items.get(job) {
+            return self.stop(&item).await;
+        }
+        for (queue, queue_id) in admin::queue_ids(&self.api).await?.unwrap_or_default() {
+            let items = admin::items(&self.api, &queue).await?;
+            let Some(item) = items.iter().find(|item| item.id == id) else {
                 continue;
             };
-            if state != "PENDING" {
-                return Ok(Cancelled::AlreadyEnded);
-            }
-            let variables = json!({"queueID": queue_id, "runQueueItemId": id});
-            self.api.call(&DELETE, variables).await?;
-            return Ok(Cancelled::Ended);
+            return match admin::state(&item.state) {
+                JobState::Waiting => {
+                    let variables = json!({"queueID": queue_id, "runQueueItemId": id});
+                    self.api.call(&DELETE, variables).await?;
+                    Ok(Cancelled::Ended)
+                }
+                JobState::Leased => Err(Failure::Refused(
+                    "another agent has it; its run is stopped in the app".to_owned(),
+                )),
+                JobState::Ended => Ok(Cancelled::AlreadyEnded),
+            };
         }
         Err(unknown())
+    }
+
+    /// Stops the run of an item as the app does; its agent hears of it.
+    async fn stop(&self, item: &Item) -> Result<Cancelled, Failure> {
+        let (entity, project) = (item.text("entity"), item.project());
+        let run = format!("Run:v1:{}:{project}:{entity}", item.run_id());
+        let id = BASE64_STANDARD.encode(run);
+        match self.api.call(&STOP_RUN, json!({"id": id})).await {
+            // There is no such run yet; its agent is on this host and hears of it here.
+            Err(failure) if failure.is_refusal() => {
+                tracing::debug!(%failure, "the server does not stop the run");
+            }
+            answer => drop(answer?),
+        }
+        self.items.ask_to_stop(&item.job_id()?)?;
+        Ok(Cancelled::Requested)
     }
 }
 
@@ -199,14 +188,4 @@ fn spec(value: &Value) -> Value {
         Some(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
         None => value.clone(),
     }
-}
-
-/// A run has an id before anything of it exists: the server learns it with the claim.
-fn with_run_id(mut spec: Value) -> Result<Value, Failure> {
-    let has_id = spec["run_id"].as_str().is_some_and(|id| !id.is_empty());
-    if let (false, Some(fields)) = (has_id, spec.as_object_mut()) {
-        let id = crate::fresh_id::random_base36(RUN_ID)?;
-        fields.insert("run_id".to_owned(), id.into());
-    }
-    Ok(spec)
 }

@@ -1,56 +1,181 @@
-//! Putting items in.
+//! Putting items in, and putting them back.
 
 use launch_config::id::JobId;
 use serde_json::{Value, json};
 
+use super::WandbQueue;
+use super::admin;
 use super::api::Api;
 use super::failure::Failure;
 use super::item::{Item, job_id};
-use super::operations::{PUSH, push as document};
+use super::operations::{ITEM_PRIORITY, PUSH, PUSH_BY_ID, push as document};
+use crate::error::Error;
 use crate::job::{EnqueueRequest, Priority};
+
+/// A spec on its way into a queue.
+struct Pushed<'a> {
+    entity: &'a str,
+    queue: &'a launch_config::id::QueueName,
+    spec: &'a Value,
+    priority: Option<Priority>,
+    values: Option<String>,
+}
 
 /// Pushes a spec into a queue, by its name.
 pub(super) async fn push(api: &Api, request: &EnqueueRequest) -> Result<JobId, Failure> {
     let spec = &request.spec;
-    let priority = (request.priority != Priority::default()).then_some(request.priority);
+    let named = ["queue_entity", "entity"].into_iter();
+    let mut named = named.filter_map(|key| spec[key].as_str());
+    let entity = match named.next() {
+        Some(entity) => entity,
+        None => api.entity().await?,
+    };
     let values = match &request.template_values {
         Value::Null => None,
-        values => Some(values.to_string()),
+        values => Some(checked(api, request, values).await?.to_string()),
     };
-    let mut variables = json!({
-        "entityName": queue_entity(api, spec),
-        "projectName": api.options().project,
-        "queueName": request.queue,
-        "runSpec": spec.to_string(),
-    });
-    if let Some(priority) = priority {
-        variables["priority"] = priority.level().into();
-    }
-    if let Some(values) = &values {
-        variables["templateVariableValues"] = values.as_str().into();
-    }
-    let document = document(priority.is_some(), values.is_some());
-    let data = api.document(PUSH, &document, false, variables).await?;
-    let id = data["pushToRunQueueByName"]["runQueueItemId"].as_str();
-    job_id(id.ok_or(Failure::Shape("item id: is there such a queue?"))?)
+    let priority = (request.priority != Priority::default()).then_some(request.priority);
+    let pushed = Pushed {
+        entity,
+        queue: &request.queue,
+        spec,
+        priority,
+        values,
+    };
+    job_id(&send(api, &pushed).await?)
 }
 
-/// Pushes the spec of an item again, for the same run to go on.
-pub(super) async fn again(api: &Api, item: &Item) -> Result<(), Failure> {
+/// The values as the queue's variables want them: a command line has only texts.
+async fn checked(api: &Api, request: &EnqueueRequest, values: &Value) -> Result<Value, Failure> {
+    let settings = admin::settings(api, &request.queue).await?;
+    let checked = settings.values(values).map_err(|source| Error::Settings {
+        queue: request.queue.clone(),
+        source,
+    })?;
+    // What nobody gave is the server's to fill in.
+    let given = |(name, _): &(&String, &Value)| values.get(name.as_str()).is_some();
+    let map = checked.as_map().iter().filter(given);
+    Ok(map
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect())
+}
+
+/// By the queue's name; by its id on servers that know no names, which know no priorities
+/// either.
+async fn send(api: &Api, pushed: &Pushed<'_>) -> Result<String, Failure> {
+    let mut variables = json!({
+        "entityName": pushed.entity,
+        "projectName": api.options().project,
+        "queueName": pushed.queue,
+        "runSpec": pushed.spec.to_string(),
+    });
+    if let Some(priority) = pushed.priority {
+        variables["priority"] = priority.level().into();
+    }
+    if let Some(values) = &pushed.values {
+        variables["templateVariableValues"] = values.as_str().into();
+    }
+    let text = document(pushed.priority.is_some(), pushed.values.is_some());
+    let data = api.document(PUSH, &text, false, variables).await?;
+    let id = &data["pushToRunQueueByName"]["runQueueItemId"];
+    match id.as_str() {
+        Some(id) => Ok(id.to_owned()),
+        None if pushed.priority.is_none() && pushed.values.is_none() => by_id(api, pushed).await,
+        None => Err(missing(pushed).into()),
+    }
+}
+
+async fn by_id(api: &Api, pushed: &Pushed<'_>) -> Result<String, Failure> {
+    let there = admin::queues_of(api, pushed.entity).await?;
+    let found = there.unwrap_or_default().into_iter();
+    let mut found = found.filter(|(name, _)| name == pushed.queue);
+    let (_, queue) = found.next().ok_or_else(|| missing(pushed))?;
+    let variables = json!({"queueID": queue, "runSpec": pushed.spec.to_string()});
+    let data = api.call(&PUSH_BY_ID, variables).await?;
+    let id = data["pushToRunQueue"]["runQueueItemId"].as_str();
+    id.map(str::to_owned).ok_or(Failure::Shape("item id"))
+}
+
+fn missing(pushed: &Pushed<'_>) -> Error {
+    Error::Config {
+        what: format!("entity `{}` has no queue `{}`", pushed.entity, pushed.queue),
+    }
+}
+
+impl WandbQueue {
+    /// Pushes the spec of an item again, for the same run to go on, with its priority.
+    ///
+    /// The server has no step for it, and a push whose answer is lost may have been done:
+    /// what was in the queue before is written down first, so that this can be repeated,
+    /// also after a crash.
+    pub(super) async fn again(&self, mut item: Item) -> Result<(), Failure> {
+        let api = &self.api;
+        let there = admin::items(api, &item.queue).await?;
+        if let Some(before) = &item.before_requeue {
+            let run = item.run_id();
+            let is_new = |listed: &admin::Listed| !before.contains(&listed.id);
+            let is_ours =
+                |listed: &admin::Listed| listed.run.as_deref().is_none_or(|named| named == run);
+            if there.iter().any(|listed| is_new(listed) && is_ours(listed)) {
+                return Ok(());
+            }
+        } else {
+            item.before_requeue = Some(there.into_iter().map(|listed| listed.id).collect());
+            self.items.keep(&item)?;
+        }
+        let spec = resumed(&item);
+        let pushed = Pushed {
+            entity: api.entity().await?,
+            queue: &item.queue,
+            spec: &spec,
+            priority: priority(api, &item).await?,
+            values: None,
+        };
+        let answer = match send(api, &pushed).await {
+            // A queue without priorities takes none.
+            Err(failure) if failure.is_refusal() && pushed.priority.is_some() => {
+                tracing::debug!(%failure, "pushing again without the priority");
+                let priority = None;
+                send(api, &Pushed { priority, ..pushed }).await
+            }
+            answer => answer,
+        };
+        if let Err(failure) = &answer
+            && (failure.never_sent() || failure.is_refusal() || failure.is_unauthorized())
+        {
+            // It was not done, for certain: what comes into the queue now is others'.
+            item.before_requeue = None;
+            self.items.keep(&item)?;
+        }
+        answer.map(drop)
+    }
+}
+
+/// The spec for the run to go on.
+fn resumed(item: &Item) -> Value {
     let mut spec = item.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         // The sweep has given its run up; the run goes on by itself.
         fields.remove("sweep_id");
         fields.insert("_resume_count".to_owned(), (item.resumes() + 1).into());
     }
-    push(api, &EnqueueRequest::new(item.queue.clone(), spec))
-        .await
-        .map(drop)
+    spec
 }
 
-/// The owner of the queue: the spec's word, else the agent's entity.
-fn queue_entity<'a>(api: &'a Api, spec: &'a Value) -> &'a str {
-    let named = ["queue_entity", "entity"].into_iter();
-    let mut found = named.filter_map(|key| spec[key].as_str());
-    found.next().unwrap_or(&api.options().entity)
+/// The priority of an item, if the server tells it; the ordinary one needs no word.
+async fn priority(api: &Api, item: &Item) -> Result<Option<Priority>, Failure> {
+    let variables = json!({
+        "projectName": api.options().project,
+        "entityName": api.entity().await?,
+        "runQueue": item.queue,
+        "itemId": item.id,
+    });
+    let data = match api.call(&ITEM_PRIORITY, variables).await {
+        Err(failure) if failure.is_refusal() => return Ok(None),
+        answer => answer?,
+    };
+    let level = &data["project"]["runQueue"]["runQueueItem"]["priority"];
+    let level = level.as_u64().and_then(|level| u8::try_from(level).ok());
+    let priority = level.and_then(Priority::from_level);
+    Ok(priority.filter(|priority| *priority != Priority::default()))
 }

@@ -1,14 +1,23 @@
 //! The queue of a W&B server, against a stand-in with its rules.
 
+mod artifacts;
+mod failures;
+mod outage;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the suite of the whole program uses the rest"
+)]
 mod server;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use launch_queue::config::id::WorkerName;
+use launch_queue::config::id::{QueueName, WorkerName};
 use launch_queue::config::outcome::{Outcome, Reason, Stage};
 use launch_queue::config::secret::Secret;
 use launch_queue::job::{EnqueueRequest, Lease, LeaseRequest, Priority, Report};
+use launch_queue::settings::QueueSettings;
 use launch_queue::wandb::{Identity, WandbOptions, WandbQueue};
 use launch_queue::{Error, Queue, QueueAdmin};
 use serde_json::{Value, json};
@@ -84,7 +93,7 @@ async fn an_item_is_claimed_with_its_runs_id_when_it_is_renewed() {
         ),
         (1, 1)
     );
-    let (_, asked) = &state.calls[1];
+    let asked = state.last("createLaunchAgent");
     assert_eq!(
         (&asked["project"], &asked["queues"]),
         (&json!("model-registry"), &json!(["Q:first", "Q:second"]))
@@ -131,11 +140,9 @@ async fn a_lost_answer_to_a_claim_is_no_refusal() {
 async fn a_lost_answer_to_a_pop_leases_nothing_that_nobody_runs() {
     let server = Server::start().await;
     let queue = connect(options(&server));
-    // Registered, and its status told: what comes next is a pop.
-    for _ in 0..2 {
-        assert!(queue.lease(ask()).await.unwrap().is_none());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    // Registered: what comes next is a pop.
+    assert!(queue.lease(ask()).await.unwrap().is_none());
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let id = server.state().put("first", spec());
     server.state().faults.push_back(Fault::LostAnswer);
     queue.lease(ask()).await.unwrap_err();
@@ -255,12 +262,109 @@ async fn stops_arrive_for_runs_and_for_the_agent() {
     server.state().stop_polling = true;
     let second = connect(options(&server));
     second.lease(ask()).await.unwrap();
+    second.beat().await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.state().put("first", spec());
     assert!(second.lease(ask()).await.unwrap().is_none());
     assert!(second.is_asked_to_stop());
+    assert_eq!(server.state().agents["agent-2"].status, "POLLING");
     second.leave().await.unwrap();
-    assert_eq!(server.state().status, "KILLED");
+    assert_eq!(server.state().agents["agent-2"].status, "KILLED");
+}
+
+#[tokio::test]
+async fn a_stop_of_another_process_is_heard_before_there_is_a_run() {
+    let server = Server::start().await;
+    let home = tempfile::tempdir().unwrap();
+    server.state().put("first", spec());
+    let agent = connect(options(&server).with_directory(home.path()));
+    let lease = lease(&agent).await;
+    agent.renew(&lease.hold, TTL).await.unwrap();
+    let person = connect(options(&server).with_directory(home.path()));
+    person.cancel(&lease.job.id).await.unwrap();
+    let record = agent.job(&lease.job.id).await.unwrap().unwrap();
+    assert!(record.cancel_requested);
+    let heard = agent.renew(&lease.hold, TTL).await.unwrap();
+    assert!(heard.cancel_requested);
+    let ended = outcome(Reason::Cancelled, Stage::Build);
+    agent.finish(&lease.hold, ended).await.unwrap();
+    let left = fs_err::read_dir(home.path()).unwrap();
+    let left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
+    assert!(
+        left.iter()
+            .all(|name| name.to_string_lossy().starts_with("agent-")),
+        "{left:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_item_that_lapsed_and_came_back_is_one_job() {
+    let server = Server::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let id = server.state().put("first", spec());
+    let queue = connect(options(&server).with_directory(home.path()));
+    let first = lease(&queue).await;
+    // The claim takes so long that the server gives the item away again: to us.
+    server.state().expire();
+    assert!(queue.lease(ask()).await.unwrap().is_none());
+    assert_eq!(server.state().items[&id].state, "LEASED");
+    queue.renew(&first.hold, TTL).await.unwrap();
+    let run = first.job.spec["run_id"].as_str().unwrap();
+    assert_eq!(server.state().items[&id].run.as_deref(), Some(run));
+    // After a crash before the claim, it has the run it was known by.
+    let id = server.state().put("first", spec());
+    let before = lease(&queue).await;
+    drop(queue);
+    server.state().expire();
+    let queue = connect(options(&server).with_directory(home.path()));
+    let after = lease(&queue).await;
+    assert_eq!(after.job.spec, before.job.spec);
+    queue.let_go(&after.hold).unwrap();
+    server.state().expire();
+    assert_ne!(lease(&queue).await.job.spec, before.job.spec);
+    assert_eq!(server.state().items[&id].failure, None);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_killed_is_the_same_agent_afterwards() {
+    let server = Server::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let start = || connect(options(&server).with_directory(home.path()));
+    let first = start();
+    first.lease(ask()).await.unwrap();
+    let beside = start();
+    beside.lease(ask()).await.unwrap();
+    assert_eq!(server.state().agents.len(), 2, "two processes, two agents");
+    drop(first);
+    let second = start();
+    second.lease(ask()).await.unwrap();
+    second.beat().await.unwrap();
+    assert_eq!(server.state().agents.len(), 2, "registered again");
+    assert_eq!(server.state().agents["agent-1"].status, "POLLING");
+    second.leave().await.unwrap();
+    drop(second);
+    start().lease(ask()).await.unwrap();
+    assert_eq!(server.state().agents.len(), 3, "it had left");
+}
+
+#[tokio::test]
+async fn queues_take_turns_and_a_refusal_of_one_keeps_none_from_its_own() {
+    let server = Server::start().await;
+    for queue in ["first", "second"] {
+        for _ in 0..3 {
+            server.state().put(queue, spec());
+        }
+    }
+    let queue = connect(options(&server));
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        order.push(lease(&queue).await.job.queue.to_string());
+    }
+    let fair = ["first", "second", "first", "second", "first", "second"];
+    assert_eq!(order, fair);
+    server.state().put("second", spec());
+    server.state().faults.push_back(Fault::Status(403));
+    assert_eq!(lease(&queue).await.job.queue.as_str(), "second");
 }
 
 #[tokio::test]
@@ -273,6 +377,8 @@ async fn a_preempted_run_goes_on_under_its_id() {
     let lease1 = lease(&queue).await;
     queue.renew(&lease1.hold, TTL).await.unwrap();
     queue.requeue(&lease1.hold, Duration::ZERO).await.unwrap();
+    let requeued = server.state().last("pushToRunQueueByName");
+    assert_eq!(requeued.get("priority"), None, "the ordinary needs no word");
     let lease2 = lease(&queue).await;
     let (one, two) = (&lease1.job.spec, &lease2.job.spec);
     assert_eq!(
@@ -282,33 +388,6 @@ async fn a_preempted_run_goes_on_under_its_id() {
     assert_eq!((two.get("sweep_id"), lease2.job.attempt), (None, 1));
     let error = queue.renew(&lease1.hold, TTL).await.unwrap_err();
     assert!(matches!(error, Error::Ended(_)), "{error:?}");
-}
-
-#[tokio::test]
-async fn an_outage_ends_nothing_and_is_not_hammered() {
-    let server = Server::start().await;
-    server.state().put("first", spec());
-    let queue = connect(options(&server).with_patience(Duration::ZERO));
-    let lease1 = lease(&queue).await;
-    server.state().faults.extend([Fault::Status(502); 200]);
-    let began = Instant::now();
-    let (mut asked, mut failed) = (0, 0);
-    while began.elapsed() < Duration::from_millis(600) {
-        asked += 1;
-        if let Err(error) = queue.lease(ask()).await {
-            assert!(error.is_retryable(), "{error:?}");
-            failed += 1;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert!(
-        asked > 100 && (2..30).contains(&failed),
-        "{failed} of {asked}"
-    );
-    let error = queue.renew(&lease1.hold, TTL).await.unwrap_err();
-    assert!(error.is_retryable(), "{error:?}");
-    server.state().faults.clear();
-    queue.renew(&lease1.hold, TTL).await.unwrap();
 }
 
 #[tokio::test]
@@ -355,17 +434,34 @@ async fn a_token_of_another_provider_is_exchanged_once() {
 async fn queues_are_looked_into_and_jobs_are_pushed() {
     let server = Server::start().await;
     let queue = connect(options(&server));
-    let request = EnqueueRequest::new("first".parse().unwrap(), spec())
-        .with_priority(Priority::High)
-        .with_template_values(json!({"gpus": 2}));
-    let id = queue.enqueue(request).await.unwrap();
-    let (_, pushed) = server.state().calls.last().unwrap().clone();
+    let first: QueueName = "first".parse().unwrap();
+    let settings = json!({
+        "resource": "kubernetes",
+        "resource-args": {"gpus": "{{gpus}}"},
+        "template-variables": {"gpus": {"schema": {"type": "integer", "default": 1}}},
+    });
+    let settings: QueueSettings = serde_json::from_value(settings).unwrap();
+    queue.configure(&first, settings).await.unwrap();
+    let request = |values| {
+        EnqueueRequest::new(first.clone(), spec())
+            .with_priority(Priority::High)
+            .with_template_values(values)
+    };
+    // A command line has only texts.
+    let id = queue.enqueue(request(json!({"gpus": "2"}))).await.unwrap();
+    let pushed = server.state().last("pushToRunQueueByName");
     assert_eq!(
         (&pushed["priority"], &pushed["templateVariableValues"]),
         (&json!(1), &json!("{\"gpus\":2}"))
     );
+    let refused = queue
+        .enqueue(request(json!({"cpus": "2"})))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, Error::Settings { .. }), "{refused:?}");
     let records = queue.queues().await.unwrap();
     assert_eq!((records[0].name.as_str(), records[0].waiting), ("first", 1));
+    assert_eq!(records[0].settings.resource.as_deref(), Some("kubernetes"));
     assert_eq!(queue.jobs(&records[0].name, 9).await.unwrap()[0].job.id, id);
     queue.cancel(&id).await.unwrap();
     assert_eq!(queue.queues().await.unwrap()[0].waiting, 0);

@@ -1,183 +1,75 @@
-//! A stand-in for W&B's server: its rules for items, over real HTTP on loopback.
+//! A stand-in for W&B's server: its rules for items, runs, sweeps and artifacts, over real
+//! HTTP on loopback. Two suites share it: the queue's own and that of the whole program.
 //!
 //! An item is PENDING, LEASED for a while when popped, CLAIMED for good when acknowledged,
 //! and FAILED when its agent says so. One agent's acknowledgement keeps all others out.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+#[path = "server/rules.rs"]
+mod rules;
 
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What goes wrong with the next request.
+pub(crate) use self::rules::{Item, QueueConfig, State};
+
+/// What goes wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Answered with this status, and not done.
     Status(u16),
+    /// The same, and the server wants to be left alone for so many seconds.
+    Rest(u16, u64),
+    /// Not done, and the connection breaks.
+    Reset,
+    /// Not done, and answered after this long.
+    Slow(Duration),
     /// Done, and the connection breaks before the answer.
     LostAnswer,
 }
 
+/// The server; it ends with the runtime it was started in.
 #[derive(Debug, Clone)]
-pub(crate) struct Item {
-    pub(crate) queue: String,
-    pub(crate) spec: Value,
-    pub(crate) state: &'static str,
-    pub(crate) run: Option<String>,
-    pub(crate) failure: Option<(String, String)>,
-    pub(crate) warnings: Vec<(String, String)>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) queues: Vec<String>,
-    pub(crate) items: BTreeMap<String, Item>,
-    /// Run id → state, and whether it was asked to stop.
-    pub(crate) runs: BTreeMap<String, (String, bool)>,
-    pub(crate) stop_polling: bool,
-    pub(crate) status: String,
-    pub(crate) calls: Vec<(String, Value)>,
-    pub(crate) credentials: Vec<String>,
-    pub(crate) faults: VecDeque<Fault>,
-    pub(crate) key: String,
-}
-
-impl State {
-    pub(crate) fn count(&self, operation: &str) -> usize {
-        self.calls
-            .iter()
-            .filter(|(name, _)| name == operation)
-            .count()
-    }
-
-    fn answer(&mut self, operation: &str, variables: &Value) -> Value {
-        let text = |key: &str| variables[key].as_str().unwrap_or_default().to_owned();
-        match operation {
-            "ProjectRunQueues" => {
-                let queue = |name: &String| json!({"id": format!("Q:{name}"), "name": name});
-                json!({"project": {"runQueues": self.queues.iter().map(queue).collect::<Vec<_>>()}})
-            }
-            "createLaunchAgent" => json!({"createLaunchAgent": {"launchAgentId": "agent-1"}}),
-            "LaunchAgent" => json!({"launchAgent": {"stopPolling": self.stop_polling}}),
-            "updateLaunchAgent" => {
-                self.status = text("agentStatus");
-                json!({"updateLaunchAgent": {"success": true}})
-            }
-            "popFromRunQueue" => json!({"popFromRunQueue": self.pop(&text("queueName"))}),
-            "ackRunQueueItem" => {
-                let success = self.ack(&text("itemId"), &text("runId"));
-                json!({"ackRunQueueItem": {"success": success}})
-            }
-            "GetRunQueueItem" => {
-                let item = self.items.get(&text("itemId"));
-                let item =
-                    item.map(|item| json!({"state": item.state, "associatedRunId": item.run}));
-                json!({"project": {"runQueue": {"runQueueItem": item}}})
-            }
-            "GetRunQueueItems" => {
-                let here = self
-                    .items
-                    .iter()
-                    .filter(|(_, item)| item.queue == text("runQueue"));
-                let edge =
-                    |(id, item): (&String, &Item)| json!({"node": {"id": id, "state": item.state}});
-                let edges: Vec<Value> = here.map(edge).collect();
-                json!({"project": {"runQueue": {"runQueueItems": {"edges": edges}}}})
-            }
-            "failRunQueueItem" => {
-                if let Some(item) = self.items.get_mut(&text("runQueueItemId")) {
-                    item.state = "FAILED";
-                    item.failure = Some((text("stage"), text("message")));
-                }
-                json!({"failRunQueueItem": {"success": true}})
-            }
-            "updateRunQueueItemWarning" => {
-                if let Some(item) = self.items.get_mut(&text("runQueueItemId")) {
-                    item.warnings.push((text("stage"), text("message")));
-                }
-                json!({"updateRunQueueItemWarning": {"success": true}})
-            }
-            "pushToRunQueueByName" => {
-                let spec = serde_json::from_str(&text("runSpec")).unwrap_or_default();
-                let id = self.put(&text("queueName"), spec);
-                json!({"pushToRunQueueByName": {"runQueueItemId": id}})
-            }
-            "DeleteFromRunQueue" => {
-                self.items.remove(&text("runQueueItemId"));
-                json!({"deleteFromRunQueue": {"success": true}})
-            }
-            "RunState" => {
-                let run = self
-                    .runs
-                    .get(&text("name"))
-                    .map(|(state, _)| json!({"state": state}));
-                json!({"project": {"run": run}})
-            }
-            "RunStoppedStatus" => {
-                let run = self
-                    .runs
-                    .get(&text("runId"))
-                    .map(|(_, stopped)| json!({"stopped": stopped}));
-                json!({"project": {"run": run}})
-            }
-            other => panic!("nobody asks for `{other}`"),
-        }
-    }
-
-    pub(crate) fn put(&mut self, queue: &str, spec: Value) -> String {
-        let id = format!("UnVuSXRlbTo{}=", self.items.len() + 1);
-        let item = Item {
-            queue: queue.to_owned(),
-            spec,
-            state: "PENDING",
-            run: None,
-            failure: None,
-            warnings: Vec::new(),
-        };
-        self.items.insert(id.clone(), item);
-        id
-    }
-
-    fn pop(&mut self, queue: &str) -> Value {
-        let waits = |item: &Item| item.queue == queue && item.state == "PENDING";
-        let found = self.items.iter_mut().find(|(_, item)| waits(item));
-        match found {
-            Some((id, item)) => {
-                item.state = "LEASED";
-                json!({"runQueueItemId": id, "runSpec": item.spec})
-            }
-            None => Value::Null,
-        }
-    }
-
-    fn ack(&mut self, id: &str, run: &str) -> bool {
-        match self.items.get_mut(id) {
-            Some(item) if item.state == "LEASED" => {
-                (item.state, item.run) = ("CLAIMED", Some(run.to_owned()));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Time passes: what was popped and not acknowledged goes back.
-    pub(crate) fn expire(&mut self) {
-        for item in self
-            .items
-            .values_mut()
-            .filter(|item| item.state == "LEASED")
-        {
-            item.state = "PENDING";
-        }
-    }
-}
-
-/// The server; it ends with the test's runtime.
-#[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) url: String,
     state: Arc<Mutex<State>>,
+}
+
+struct Request {
+    method: String,
+    path: String,
+    credential: String,
+    offset: usize,
+    body: Vec<u8>,
+}
+
+/// What is sent back.
+struct Answer {
+    status: u16,
+    rest: Option<u64>,
+    body: Vec<u8>,
+    /// The connection breaks after so many bytes of the body.
+    breaks_after: Option<usize>,
+}
+
+impl Answer {
+    fn of(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            rest: None,
+            body: body.into(),
+            breaks_after: None,
+        }
+    }
+
+    fn json(status: u16, body: &Value) -> Self {
+        Self::of(status, body.to_string())
+    }
 }
 
 impl Server {
@@ -185,6 +77,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let state = State {
+            url: url.clone(),
             queues: vec!["first".to_owned(), "second".to_owned()],
             key: "planted-key".to_owned(),
             ..State::default()
@@ -211,69 +104,168 @@ impl Server {
 
     async fn serve(&self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        while let Some((path, credential, body)) = request(&mut stream).await {
-            let Some(answer) = self.answer(&path, &credential, &body) else {
+        while let Some(request) = request(&mut stream).await {
+            let (fault, wait) = self.fault(&request);
+            tokio::time::sleep(wait).await;
+            let Some(answer) = self.answer(&request, fault) else {
                 return;
             };
-            let (status, body) = answer;
-            let text = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
+            let rest = answer.rest.map(|wait| format!("retry-after: {wait}\r\n"));
+            let head = format!(
+                "HTTP/1.1 {} X\r\ncontent-type: application/json\r\n{}content-length: {}\r\n\r\n",
+                answer.status,
+                rest.unwrap_or_default(),
+                answer.body.len()
             );
-            if stream.get_mut().write_all(text.as_bytes()).await.is_err() {
+            let end = answer.breaks_after.unwrap_or(answer.body.len());
+            let text = [head.as_bytes(), &answer.body[..end]].concat();
+            let sent = stream.get_mut().write_all(&text).await;
+            if sent.is_err() || answer.breaks_after.is_some() {
                 return;
             }
         }
     }
 
-    /// Status and body; nothing if the connection breaks.
-    fn answer(&self, path: &str, credential: &str, body: &str) -> Option<(u16, String)> {
+    fn fault(&self, request: &Request) -> (Option<Fault>, Duration) {
         let mut state = self.state();
-        if path == "/oidc/token" {
-            assert!(body.contains("assertion=an.identity.token"), "{body}");
-            let answer = json!({"access_token": state.key, "expires_in": 3600});
-            return Some((200, answer.to_string()));
+        state.requests += 1;
+        let body = String::from_utf8_lossy(&request.body);
+        let is_due = |(operation, _): &mut (String, Fault)| {
+            body.contains(&format!("\"operationName\":\"{operation}\""))
+        };
+        let due = state.fault_at.take_if(is_due).map(|(_, fault)| fault);
+        let fault = due.or(state.outage).or_else(|| state.faults.pop_front());
+        match fault {
+            Some(Fault::Slow(wait)) => (fault, wait),
+            fault => (fault, Duration::ZERO),
         }
-        let request: Value = serde_json::from_str(body).expect("JSON");
-        let operation = request["operationName"]
-            .as_str()
-            .expect("a name")
-            .to_owned();
-        let document = request["query"].as_str().expect("a document");
-        assert!(document.contains(&operation), "{document}");
-        state.credentials.push(credential.to_owned());
-        let fault = state.faults.pop_front();
-        if let Some(Fault::Status(status)) = fault {
-            return Some((status, json!({"error": "not now"}).to_string()));
+    }
+
+    /// Nothing if the connection breaks.
+    fn answer(&self, request: &Request, fault: Option<Fault>) -> Option<Answer> {
+        let not_now = json!({"error": "not now"});
+        match fault {
+            Some(Fault::Status(status)) => return Some(Answer::json(status, &not_now)),
+            Some(Fault::Slow(_)) => return Some(Answer::json(503, &not_now)),
+            Some(Fault::Rest(status, wait)) => {
+                let mut answer = Answer::json(status, &not_now);
+                answer.rest = Some(wait);
+                return Some(answer);
+            }
+            Some(Fault::Reset) => return None,
+            Some(Fault::LostAnswer) | None => {}
         }
-        let data = state.answer(&operation, &request["variables"]);
-        state.calls.push((operation, request["variables"].clone()));
-        (fault != Some(Fault::LostAnswer)).then(|| (200, json!({"data": data}).to_string()))
+        let answer = self.done(request)?;
+        (fault != Some(Fault::LostAnswer)).then_some(answer)
+    }
+
+    fn done(&self, request: &Request) -> Option<Answer> {
+        let mut state = self.state();
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let path = request.path.trim_start_matches('/');
+        let (place, rest) = path.split_once('/').unwrap_or((path, ""));
+        match (request.method.as_str(), place) {
+            ("POST", "oidc") => {
+                assert!(body.contains("assertion=an.identity.token"), "{body}");
+                let answer = json!({"access_token": state.key, "expires_in": 3600});
+                Some(Answer::json(200, &answer))
+            }
+            ("GET", "ping") => Some(Answer::of(200, "pong")),
+            ("PUT", "storage") => {
+                state.uploads.insert(rest.to_owned(), request.body.clone());
+                Some(Answer::of(200, ""))
+            }
+            ("POST", "files") => {
+                let run = rest.rsplit('/').nth(1)?.to_owned();
+                let said: Value = serde_json::from_str(&body).expect("JSON");
+                state.calls.push(("file_stream".to_owned(), said.clone()));
+                state.file_stream(&run, &said);
+                Some(Answer::json(200, &json!({})))
+            }
+            ("GET", "manifest") => Some(match state.manifest(rest) {
+                Some(text) => Answer::of(200, text),
+                None => Answer::of(404, ""),
+            }),
+            ("GET", "content") => Some(content(&mut state, rest, request.offset)),
+            _ => graphql(&mut state, &request.credential, &body),
+        }
     }
 }
 
-async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String, String)> {
-    let (mut path, mut credential, mut length) = (String::new(), String::new(), 0);
+/// A file of an artifact, from an offset on.
+fn content(state: &mut State, rest: &str, offset: usize) -> Answer {
+    state.calls.push(("content".to_owned(), json!(offset)));
+    let found = rest.split_once("?file=").and_then(|(id, name)| {
+        let (_, files) = state.artifacts.get(id)?;
+        files.get(name).cloned()
+    });
+    let Some(bytes) = found else {
+        return Answer::of(404, "");
+    };
+    let (after, times) = state.breaks;
+    let status = if offset > 0 { 206 } else { 200 };
+    let mut answer = Answer::of(status, &bytes[offset.min(bytes.len())..]);
+    if times > 0 && after < answer.body.len() {
+        state.breaks.1 -= 1;
+        answer.breaks_after = Some(after);
+    }
+    answer
+}
+
+fn graphql(state: &mut State, credential: &str, body: &str) -> Option<Answer> {
+    let request: Value = serde_json::from_str(body).expect("JSON");
+    let operation = request["operationName"].as_str()?.to_owned();
+    let document = request["query"].as_str().expect("a document");
+    assert!(document.contains(&operation), "{document}");
+    state.credentials.push(credential.to_owned());
+    let basic = BASE64_STANDARD.encode(format!("api:{}", state.key));
+    let known = [format!("Basic {basic}"), format!("Bearer {}", state.key)];
+    if !known.iter().any(|known| known == credential) {
+        return Some(Answer::json(401, &json!({"error": "who are you?"})));
+    }
+    let answer = state.answer(&operation, &request["variables"]);
+    state.calls.push((operation, request["variables"].clone()));
+    Some(match answer {
+        Ok(data) => Answer::json(200, &json!({"data": data})),
+        Err(said) => Answer::json(200, &json!({"errors": [{"message": said}]})),
+    })
+}
+
+async fn request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+    let mut request = Request {
+        method: String::new(),
+        path: String::new(),
+        credential: String::new(),
+        offset: 0,
+        body: Vec::new(),
+    };
+    let mut length = 0;
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await.ok()? == 0 {
             return None;
         }
         let line = line.trim_end();
-        if path.is_empty() {
-            path = line.split(' ').nth(1)?.to_owned();
+        if request.path.is_empty() {
+            let mut words = line.split(' ');
+            request.method = words.next()?.to_owned();
+            request.path = words.next()?.to_owned();
         } else if let Some((name, value)) = line.split_once(':') {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.parse().ok()?,
-                "authorization" => value.clone_into(&mut credential),
+                "authorization" => value.clone_into(&mut request.credential),
+                "range" => {
+                    let from = value.strip_prefix("bytes=")?.split('-').next()?;
+                    request.offset = from.parse().ok()?;
+                }
                 _ => {}
             }
         } else {
             break;
         }
     }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some((path, credential, String::from_utf8(body).ok()?))
+    request.body = vec![0; length];
+    stream.read_exact(&mut request.body).await.ok()?;
+    Some(request)
 }

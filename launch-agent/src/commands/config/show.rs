@@ -30,7 +30,10 @@ pub(super) fn run(
     let state = StateDir::locate(global.state_dir.as_deref(), variable);
     let resolved = &read.checked.value;
     let entries = resolved.entries();
-    let server = variables.base_url.as_ref().map(ToString::to_string);
+    let named = resolved.config.backend.base_url.as_ref();
+    let server = named
+        .or(variables.base_url.as_ref())
+        .map(ToString::to_string);
     let server = server.unwrap_or_else(|| DEFAULT_SERVER.to_owned());
     let answer = json!({
         "file": read.file,
