@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Launch(Box<commands::launch::Launch>),
     /// Poll queues and run their jobs until told to stop
     Run(commands::run::Run),
+    /// Show what the running agents of this machine are at
+    Status(commands::status::Status),
     /// Enqueue one job and print its id
     Submit(Box<commands::submit::Submit>),
     /// Make queues and look into them
@@ -102,6 +104,7 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
     match cli.command {
         Command::Launch(command) => command.run(global, printer).await,
         Command::Run(command) => command.run(global).await,
+        Command::Status(command) => command.run(global, printer).await,
         Command::Submit(command) => command.run(global, printer).await,
         Command::Queue(command) => command.run(global, printer).await,
         Command::Context(command) => command.run(printer).await,

@@ -120,6 +120,11 @@ impl Journal {
         Ok(scratch)
     }
 
+    /// The directory of this agent: where it is asked for its status.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn path(&self, key: &RunKey) -> PathBuf {
         let name = launch_runner::run::run_name(key);
         self.directory.join("journal").join(format!("{name}.json"))

@@ -5,6 +5,7 @@
 //! layer's crate. What is stable: flags, `--output json`, [`exit`] codes. Text for people
 //! is not.
 
+mod admin;
 mod app;
 mod backend;
 mod choose;
@@ -20,19 +21,24 @@ pub mod exit;
 mod failure;
 mod flights;
 mod global;
+mod job_log;
 mod journal;
 #[cfg(feature = "kubernetes")]
 mod kaniko;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod notify;
 mod pipeline;
 mod printer;
 mod report;
 mod service;
 mod settings;
 mod shutdown;
+mod socket;
 mod state;
 mod telemetry;
+mod vitals;
+mod wishes;
 mod worker;
 
 pub use cli::main;

@@ -3,19 +3,17 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::future::Future;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use launch_config::outcome::Stage;
+use launch_config::outcome::{Outcome, Stage};
 use launch_queue::QueueAdmin;
 use launch_queue::job::{Hold, Report};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::job_log::JobLog;
 use crate::pipeline::Stop;
-use crate::state::private_dir;
 
 /// How many of the last lines of a log go into an outcome.
 const TAIL_LINES: usize = 20;
@@ -39,6 +37,16 @@ pub(crate) enum JobEvent<'a> {
     Output(&'a [u8]),
     /// A stage is over.
     Finished(&'a Row),
+    /// Something was looked up before it was made: an image, a context.
+    Cached { cache: &'static str, hit: bool },
+    /// The lease was renewed.
+    Renewed,
+    /// The queue did not answer to a renewal.
+    Unheard(&'a str),
+    /// The queue knows the outcome.
+    Ended(&'a Outcome),
+    /// Another holder has the job.
+    Lost,
 }
 
 /// Draws or logs what it is told; called from any thread, must not block for long.
@@ -64,8 +72,7 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
 pub(crate) struct Progress {
     onlooker: Arc<dyn Onlooker>,
     reports: mpsc::Sender<Report>,
-    log: PathBuf,
-    file: Mutex<Option<fs_err::File>>,
+    log: JobLog,
     tail: Mutex<Tail>,
     rows: Mutex<Vec<Row>>,
 }
@@ -74,14 +81,13 @@ impl Progress {
     pub(crate) fn new(
         onlooker: Arc<dyn Onlooker>,
         reports: mpsc::Sender<Report>,
-        log: PathBuf,
+        log: JobLog,
     ) -> Self {
-        let (file, tail, rows) = Default::default();
+        let (tail, rows) = Default::default();
         Self {
             onlooker,
             reports,
             log,
-            file,
             tail,
             rows,
         }
@@ -109,6 +115,11 @@ impl Progress {
         done.map(|(value, _)| value)
     }
 
+    /// Says that a stage begins that is no future of its own.
+    pub(crate) fn begins(&self, stage: Stage) {
+        self.onlooker.see(&JobEvent::Started(stage));
+    }
+
     /// Adds a row to the table and tells the queue.
     pub(crate) fn row(&self, row: Row) {
         self.onlooker.see(&JobEvent::Finished(&row));
@@ -132,34 +143,31 @@ impl Progress {
 
     /// Keeps output of the run and shows it.
     pub(crate) fn output(&self, bytes: &[u8]) {
-        if let Err(error) = self.append(bytes) {
+        if let Err(error) = self.log.append(bytes) {
             tracing::warn!(%error, "the log of this job has a gap");
         }
         lock(&self.tail).push(bytes);
         self.onlooker.see(&JobEvent::Output(bytes));
     }
 
-    fn append(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = lock(&self.file);
-        if file.is_none() {
-            private_dir(self.log.parent().unwrap_or_else(|| Path::new(".")))?;
-            let open = fs_err::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&self.log)?;
-            *file = Some(open);
-        }
-        file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
-    }
-
-    /// How much output is in the log already: an adopted run goes on from there. What the
+    /// How much output was in the log already: an adopted run goes on from there. What the
     /// log holds is also where the last lines come from if no more is written.
     pub(crate) fn resume_log(&self) -> u64 {
-        let Ok(bytes) = fs_err::read(&self.log) else {
-            return 0;
-        };
-        lock(&self.tail).push(&bytes[bytes.len().saturating_sub(TAIL_LINES * TAIL_WIDTH)..]);
-        bytes.len() as u64
+        match self.log.resume(TAIL_LINES * TAIL_WIDTH) {
+            Ok((offset, end)) => {
+                lock(&self.tail).push(&end);
+                offset
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the log of this job begins anew");
+                0
+            }
+        }
+    }
+
+    /// Says that something was looked up before it was made.
+    pub(crate) fn cached(&self, cache: &'static str, hit: bool) {
+        self.onlooker.see(&JobEvent::Cached { cache, hit });
     }
 
     pub(crate) fn tail(&self) -> Vec<String> {

@@ -10,11 +10,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Admin, Doors};
 use crate::app::App;
-use crate::console::LogOnly;
 use crate::failure::{Failure, one_line};
+use crate::job_log::Retention;
 use crate::journal::{Entry, Journal};
+use crate::notify::Manager;
 use crate::shutdown::Shutdown;
+use crate::vitals::{Phase, Seat, Vitals};
 use crate::worker::{self, Ended, Signals, Work};
 
 /// What to do.
@@ -49,6 +52,10 @@ pub(crate) struct Service {
     journal: Arc<Journal>,
     jobs: JoinSet<Ended>,
     tally: Tally,
+    vitals: Arc<Vitals>,
+    manager: Arc<Manager>,
+    /// What goes on beside the jobs, and ends with them.
+    beside: JoinSet<()>,
 }
 
 impl Service {
@@ -61,15 +68,20 @@ impl Service {
         let agents = app.settings.state.agents();
         let journal = Journal::create(&agents, app.worker.as_str())
             .map_err(|error| Failure::doing("cannot open the journal", &error))?;
-        let (jobs, tally, journal) = (JoinSet::new(), Tally::default(), Arc::new(journal));
+        let vitals = Vitals::new(app.worker.clone(), plan.slots);
+        let manager = Manager::from_environment(|name| std::env::var_os(name));
         let mut service = Self {
             app,
             plan,
             shutdown,
-            journal,
-            jobs,
-            tally,
+            journal: Arc::new(journal),
+            jobs: JoinSet::new(),
+            tally: Tally::default(),
+            vitals,
+            manager: Arc::new(manager),
+            beside: JoinSet::new(),
         };
+        service.begin_beside().await?;
         let orphans = Journal::orphans(&agents).map_err(|error| {
             Failure::doing("cannot read the journals of earlier agents", &error)
         })?;
@@ -79,15 +91,36 @@ impl Service {
         Ok(service)
     }
 
+    /// Begins what goes on beside the jobs: answers to questions, signs of life, the removal
+    /// of old output.
+    async fn begin_beside(&mut self) -> Result<(), Failure> {
+        let settings = &self.app.settings;
+        let observability = &settings.config.observability;
+        let doors = Doors::open(observability.address, self.journal.directory()).await?;
+        let admin = Admin {
+            vitals: Arc::clone(&self.vitals),
+            queue: Arc::clone(&self.app.queue),
+            queues: self.plan.queues.clone(),
+        };
+        self.beside.spawn(admin.serve(doors));
+        let (manager, vitals) = (Arc::clone(&self.manager), Arc::clone(&self.vitals));
+        self.beside
+            .spawn(async move { manager.watch(vitals).await });
+        let retention = Retention::of(observability);
+        self.beside.spawn(retention.keep(settings.state.clone()));
+        Ok(())
+    }
+
     /// Takes up the jobs of a dead agent: those still held go on, those that ended are
     /// cleaned up, those that another agent has are forgotten.
     async fn adopt(&mut self, journal: Arc<Journal>, mut entries: Vec<Entry>) {
         entries.extend(self.unwritten(&journal, &entries).await);
         for entry in entries {
             match self.app.queue.renew(&entry.hold, worker::LEASE).await {
-                Ok(_) => {
+                Ok(renewal) => {
                     tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
-                    self.spawn(Arc::clone(&journal), entry);
+                    let seat = self.vitals.seat_adopted(&entry.job);
+                    self.spawn(Arc::clone(&journal), entry, seat, renewal.cancel_requested);
                 }
                 Err(Error::Ended(_)) => worker::clean_up(&self.app, &journal, &entry).await,
                 Err(error) if error.is_retryable() => {
@@ -127,13 +160,16 @@ impl Service {
         }
     }
 
-    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry) {
+    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry, seat: Seat, is_cancelled: bool) {
         let cancel = self.shutdown.cancel.child_token();
+        if is_cancelled {
+            cancel.cancel();
+        }
         let signals = Signals {
             cancel,
             leave: self.shutdown.leave.clone(),
         };
-        let (app, onlooker) = (Arc::clone(&self.app), Arc::new(LogOnly));
+        let (app, onlooker) = (Arc::clone(&self.app), Arc::new(seat));
         let work = Work {
             app,
             journal,
@@ -151,7 +187,10 @@ impl Service {
     /// Works until told to stop, or until there is nothing more to do.
     pub(crate) async fn run(mut self) -> Result<Tally, Failure> {
         let mut arrivals = self.app.arrivals.clone();
+        self.vitals.enter(Phase::Serving);
+        self.manager.ready();
         while !self.shutdown.drain.is_cancelled() {
+            self.vitals.turned();
             if self.has_free_slot() && self.take().await {
                 continue;
             }
@@ -165,6 +204,8 @@ impl Service {
                 () = self.shutdown.drain.cancelled() => {}
             }
         }
+        self.vitals.enter(Phase::Stopping);
+        self.manager.stopping();
         self.wind_down().await;
         Ok(self.tally)
     }
@@ -175,12 +216,20 @@ impl Service {
         match self.app.queue.lease(request).await {
             Ok(Some(lease)) => {
                 tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
+                self.vitals.polled(Ok(()));
+                let seat = self.vitals.seat(&lease.job, lease.waited);
+                let is_cancelled = lease.cancel_requested;
                 let Lease { job, hold, .. } = lease;
-                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold));
+                let entry = Entry::new(job, hold);
+                self.spawn(Arc::clone(&self.journal), entry, seat, is_cancelled);
                 true
             }
-            Ok(None) => false,
+            Ok(None) => {
+                self.vitals.polled(Ok(()));
+                false
+            }
             Err(error) => {
+                self.vitals.polled(Err(one_line(&error)));
                 // An agent outlives its backend; the poll interval spaces the tries.
                 tracing::warn!(error = one_line(&error), "cannot lease");
                 false

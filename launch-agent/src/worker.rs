@@ -11,16 +11,15 @@ use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::failure::one_line;
+use crate::job_log::JobLog;
 use crate::journal::{Entry, Journal};
 use crate::pipeline::{self, Task};
-use crate::report::{Onlooker, Progress, Row, courier};
+use crate::report::{JobEvent, Onlooker, Progress, Row, courier};
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed: three may be lost.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How soon a wish to cancel is heard.
-const LISTEN: Duration = Duration::from_secs(1);
 
 /// How the work on a job ended for this agent.
 #[derive(Debug)]
@@ -68,12 +67,15 @@ impl Work {
     async fn work(mut self) -> (Ended, Vec<Row>) {
         let hold = self.entry.hold.clone();
         let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
-        let log = self.app.settings.state.log(&self.entry.key());
+        let log = JobLog::of(&self.app.settings, &self.entry.key());
         let progress = Progress::new(Arc::clone(&self.onlooker), reports, log);
         let lost = CancellationToken::new();
         let Signals { cancel, leave } = self.signals.clone();
         let app = Arc::clone(&self.app);
-        let beat = heartbeat(&app, &hold, &cancel, &lost);
+        let onlooker = Arc::clone(&self.onlooker);
+        let beat = heartbeat(&app, &hold, &*onlooker, &cancel, &lost);
+        // A wish is heard between two renewals, too.
+        let _wish = app.wishes.hear(&hold.job, &cancel);
         let steps = self.steps(&progress, &cancel);
         let outcome = tokio::select! {
             outcome = Box::pin(steps) => Some(outcome),
@@ -135,6 +137,7 @@ impl Work {
             }
         }
         tracing::info!(reason = %outcome.reason, "job ended");
+        self.onlooker.see(&JobEvent::Ended(&outcome));
         clean_up(&self.app, &self.journal, &self.entry).await;
         Ended::Finished(outcome)
     }
@@ -142,6 +145,7 @@ impl Work {
     /// Another holder has the job. Its run is the same run, since both live on this host
     /// and runs are named after jobs; so it is left to that holder.
     fn give_up(self) -> Ended {
+        self.onlooker.see(&JobEvent::Lost);
         if let Err(error) = self.journal.forget(&self.entry.key()) {
             tracing::warn!(%error, "a journal entry stays");
         }
@@ -178,30 +182,30 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         .map_err(|error| error.to_string())
 }
 
-/// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,
-/// listens for a wish to cancel, which only reads.
-async fn heartbeat(app: &App, hold: &Hold, cancel: &CancellationToken, lost: &CancellationToken) {
+/// Renews the lease until it is lost, then `lost` fires and this ends.
+async fn heartbeat(
+    app: &App,
+    hold: &Hold,
+    onlooker: &dyn Onlooker,
+    cancel: &CancellationToken,
+    lost: &CancellationToken,
+) {
     loop {
+        tokio::time::sleep(HEARTBEAT).await;
         match app.queue.renew(hold, LEASE).await {
-            Ok(renewal) if renewal.cancel_requested => cancel.cancel(),
-            Ok(_) => {}
-            Err(Error::Backend { .. }) => {
+            Ok(renewal) => {
+                onlooker.see(&JobEvent::Renewed);
+                if renewal.cancel_requested {
+                    cancel.cancel();
+                }
+            }
+            Err(error @ Error::Backend { .. }) => {
+                onlooker.see(&JobEvent::Unheard(&one_line(&error)));
                 tracing::warn!("the queue does not answer; the run goes on");
             }
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "the lease is lost");
                 return lost.cancel();
-            }
-        }
-        let next = tokio::time::Instant::now() + HEARTBEAT;
-        while tokio::time::Instant::now() < next {
-            tokio::time::sleep(LISTEN).await;
-            if let Ok(Some(record)) = app.queue.job(&hold.job).await
-                && record.cancel_requested
-                && !cancel.is_cancelled()
-            {
-                tracing::info!("somebody asked for this job to stop");
-                cancel.cancel();
             }
         }
     }

@@ -13,6 +13,7 @@ mod identity;
 mod jobs;
 mod kaniko;
 mod kubernetes;
+mod observing;
 mod policy;
 mod recovery;
 mod schema;

@@ -203,6 +203,7 @@ fn stop(error: &Error) -> Stop {
 /// Watches a run to its end, keeping its output and ending it when asked to.
 pub(super) async fn watch(task: &Task<'_>, run: Box<dyn Run>) -> Outcome {
     let start = Instant::now();
+    task.progress.begins(Stage::Watch);
     let mut events = run.events(task.progress.resume_log());
     let mut end = None;
     let mut ending = None;
