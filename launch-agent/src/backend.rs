@@ -88,6 +88,8 @@ impl Backend {
                     .with_hint("`backend: {type: postgres, url: postgres://…}`"));
             }
         };
+        crate::masking::secret(&url);
+        crate::masking::url(url.expose());
         let queue = launch_queue::postgres::PostgresQueue::connect(&url).await?;
         let arrivals = Some(queue.arrivals());
         Ok(Self {

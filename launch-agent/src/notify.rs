@@ -1,6 +1,6 @@
 //! What a service manager is told, where there is one: `sd_notify(3)`, in a few lines.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Manager {
 }
 
 /// A path, or a name without a file, which begins with `@`.
-fn connect(address: &OsString) -> io::Result<UnixDatagram> {
+fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
     use std::os::unix::ffi::OsStrExt as _;
     let socket = UnixDatagram::unbound()?;
     match address.as_bytes() {

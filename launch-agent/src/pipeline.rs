@@ -17,12 +17,15 @@ use launch_config::spec::RunSpec;
 use launch_queue::job::Job;
 pub(crate) use prepare::{build_spec, local_name};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::exit::Exit;
+use crate::failpoint;
 use crate::failure::{Failure, one_line};
 use crate::journal::{Entry, Journal};
 use crate::report::Progress;
+use crate::telemetry::stage_span;
 
 /// Why a job ends before its run does.
 #[derive(Debug)]
@@ -105,7 +108,9 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
         let spec = read_spec(task, &entry.job)?;
         let early = async {
             let fetched = prepare::fetch(task, &spec).await?;
+            failpoint::reach("fetched");
             let planned = prepare::plan(task, &spec, fetched, &entry.key()).await?;
+            failpoint::reach("planned");
             image::provide(task, planned).await
         };
         // Everything until here may be dropped at any point.
@@ -117,15 +122,19 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
                     .with_message("cancelled before it was submitted"));
             }
         };
+        failpoint::reach("provided");
         image = ready.image().cloned();
         let run = run::submit(task, &spec, &entry.job, ready).await?;
+        failpoint::reach("submitted");
         entry.handle = Some(run.handle().clone());
         task.journal
             .keep(entry)
             .map_err(|error| Stop::error(Reason::AgentFailed, Stage::Submit, &error))?;
         run
     };
-    Ok(run::watch(task, run).await.with_image(image))
+    failpoint::reach("watching");
+    let watched = run::watch(task, run).instrument(stage_span(Stage::Watch));
+    Ok(watched.await.with_image(image))
 }
 
 /// Before anything else is done for a job: may it ask for this?

@@ -11,9 +11,12 @@ use launch_queue::QueueAdmin;
 use launch_queue::job::{Hold, Report};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::job_log::JobLog;
+use crate::masking::{self, masked};
 use crate::pipeline::Stop;
+use crate::telemetry::stage_span;
 
 /// How many of the last lines of a log go into an outcome.
 const TAIL_LINES: usize = 20;
@@ -73,6 +76,7 @@ pub(crate) struct Progress {
     onlooker: Arc<dyn Onlooker>,
     reports: mpsc::Sender<Report>,
     log: JobLog,
+    hidden: Mutex<masking::Stream>,
     tail: Mutex<Tail>,
     rows: Mutex<Vec<Row>>,
 }
@@ -83,11 +87,12 @@ impl Progress {
         reports: mpsc::Sender<Report>,
         log: JobLog,
     ) -> Self {
-        let (tail, rows) = Default::default();
+        let (hidden, tail, rows) = Default::default();
         Self {
             onlooker,
             reports,
             log,
+            hidden,
             tail,
             rows,
         }
@@ -102,7 +107,7 @@ impl Progress {
         let start = Instant::now();
         self.onlooker.see(&JobEvent::Started(stage));
         tracing::debug!(%stage, "stage begins");
-        let done = work.await;
+        let done = work.instrument(stage_span(stage)).await;
         let result = match &done {
             Ok((_, result)) => result.clone(),
             Err(stop) => stop.outcome.reason.to_string(),
@@ -141,8 +146,22 @@ impl Progress {
         self.send(Report::new(stage, text).as_warning());
     }
 
-    /// Keeps output of the run and shows it.
+    /// Keeps output of the run and shows it, without the secrets we know.
     pub(crate) fn output(&self, bytes: &[u8]) {
+        let bytes = lock(&self.hidden).masked(bytes);
+        self.keep(&bytes);
+    }
+
+    /// No more output comes.
+    pub(crate) fn output_ends(&self) {
+        let rest = lock(&self.hidden).rest();
+        self.keep(&rest);
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if let Err(error) = self.log.append(bytes) {
             tracing::warn!(%error, "the log of this job has a gap");
         }
@@ -178,7 +197,8 @@ impl Progress {
         lock(&self.rows).clone()
     }
 
-    fn send(&self, report: Report) {
+    fn send(&self, mut report: Report) {
+        report.message = masked(report.message);
         if self.reports.try_send(report).is_err() {
             tracing::debug!("a report was dropped: the queue is behind or the job is over");
         }

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, Doors};
 use crate::app::App;
+use crate::failpoint;
 use crate::failure::{Failure, one_line};
 use crate::job_log::Retention;
 use crate::journal::{Entry, Journal};
 use crate::notify::Manager;
 use crate::shutdown::Shutdown;
+use crate::takeover;
 use crate::vitals::{Phase, Seat, Vitals};
 use crate::worker::{self, Ended, Signals, Work};
 
@@ -128,9 +130,7 @@ impl Service {
                 }
                 Err(error) => {
                     tracing::info!(job.id = %entry.job.id, error = one_line(&error), "not ours any more");
-                    if let Err(error) = journal.forget(&entry.key()) {
-                        tracing::warn!(%error, "a journal entry stays");
-                    }
+                    takeover::let_go(&self.app, &journal, &entry).await;
                 }
             }
         }
@@ -216,6 +216,7 @@ impl Service {
         match self.app.queue.lease(request).await {
             Ok(Some(lease)) => {
                 tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
+                failpoint::reach("leased");
                 self.vitals.polled(Ok(()));
                 let seat = self.vitals.seat(&lease.job, lease.waited);
                 let is_cancelled = lease.cancel_requested;

@@ -10,6 +10,7 @@ use launch_config::load::{self, Checked, LoadError, Problem, ProblemKind, Report
 use crate::credential;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::masking;
 use crate::state::StateDir;
 
 /// Everything resolved.
@@ -51,6 +52,9 @@ impl Settings {
         })?;
         let variables = Variables::read(variable)?;
         let key = credential::api_key(&variables, variable);
+        if let Ok(Some(found)) = &key {
+            masking::secret(found.key.secret());
+        }
         Ok(Self {
             state: state.with_agents(config.journal.path.clone()),
             has_wandb: variables.base_url.is_some() || key.is_ok_and(|key| key.is_some()),

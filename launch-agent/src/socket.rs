@@ -19,18 +19,14 @@ pub(crate) fn is_there(directory: &Path) -> bool {
 
 /// Makes the socket.
 pub(crate) fn bind(directory: &Path) -> io::Result<UnixListener> {
-    with_address(directory, |path| UnixListener::bind(path))
+    let (path, _open) = address(directory)?;
+    UnixListener::bind(path)
 }
 
 /// Connects to the agent that listens there.
 pub(crate) async fn connect(directory: &Path) -> io::Result<UnixStream> {
     let (path, _open) = address(directory)?;
     UnixStream::connect(path).await
-}
-
-fn with_address<T>(directory: &Path, then: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let (path, _open) = address(directory)?;
-    then(&path)
 }
 
 /// The address of the socket. A path that is too long is replaced by one through the open

@@ -140,7 +140,7 @@ impl Vitals {
             doing: String::new(),
         };
         self.now().jobs.insert(job.id.clone(), entry);
-        Seat::new(Arc::clone(self), job)
+        Seat::new(Arc::clone(self), job, now)
     }
 
     fn ended(&self, queue: &QueueName, reason: Reason) {

@@ -22,7 +22,9 @@ pub(crate) struct Wishes {
 
 #[derive(Debug, Default)]
 struct Listening {
-    jobs: HashMap<JobId, CancellationToken>,
+    jobs: HashMap<JobId, (u64, CancellationToken)>,
+    /// How many listened so far.
+    count: u64,
     /// Whether a task asks.
     asks: bool,
 }
@@ -32,6 +34,7 @@ struct Listening {
 pub(crate) struct Heard {
     wishes: Arc<Wishes>,
     job: JobId,
+    number: u64,
 }
 
 impl Wishes {
@@ -43,7 +46,9 @@ impl Wishes {
     /// Cancels `cancel` when somebody asks for the job to stop.
     pub(crate) fn hear(self: &Arc<Self>, job: &JobId, cancel: &CancellationToken) -> Heard {
         let mut listening = self.listening();
-        listening.jobs.insert(job.clone(), cancel.clone());
+        listening.count += 1;
+        let number = listening.count;
+        listening.jobs.insert(job.clone(), (number, cancel.clone()));
         if !listening.asks {
             listening.asks = true;
             tokio::spawn(Arc::clone(self).listen());
@@ -51,6 +56,7 @@ impl Wishes {
         Heard {
             wishes: Arc::clone(self),
             job: job.clone(),
+            number,
         }
     }
 
@@ -62,6 +68,9 @@ impl Wishes {
         loop {
             tokio::time::sleep(LISTEN).await;
             let Some(jobs) = self.unheard() else { return };
+            if jobs.is_empty() {
+                continue;
+            }
             match self.queue.cancel_requested(&jobs).await {
                 Ok(asked) => self.tell(&asked),
                 // Renewals hear of wishes, too, and of outages.
@@ -74,17 +83,18 @@ impl Wishes {
     fn unheard(&self) -> Option<Vec<JobId>> {
         let mut listening = self.listening();
         listening.asks = !listening.jobs.is_empty();
-        let open = |(job, cancel): (&JobId, &CancellationToken)| {
-            (!cancel.is_cancelled()).then(|| job.clone())
-        };
-        let jobs = listening.jobs.iter().filter_map(open).collect();
+        let open = listening
+            .jobs
+            .iter()
+            .filter(|(_, (_, cancel))| !cancel.is_cancelled());
+        let jobs = open.map(|(job, _)| job.clone()).collect();
         listening.asks.then_some(jobs)
     }
 
     fn tell(&self, asked: &[JobId]) {
         let listening = self.listening();
         for job in asked {
-            if let Some(cancel) = listening.jobs.get(job) {
+            if let Some((_, cancel)) = listening.jobs.get(job) {
                 tracing::info!(job.id = %job, "somebody asked for this job to stop");
                 cancel.cancel();
             }
@@ -94,7 +104,12 @@ impl Wishes {
 
 impl Drop for Heard {
     fn drop(&mut self) {
-        self.wishes.listening().jobs.remove(&self.job);
+        // A job that was leased again has another listener.
+        let mut listening = self.wishes.listening();
+        let number = listening.jobs.get(&self.job).map(|(number, _)| *number);
+        if number == Some(self.number) {
+            listening.jobs.remove(&self.job);
+        }
     }
 }
 
@@ -122,13 +137,13 @@ mod tests {
         let wishes = Wishes::new(Arc::clone(&queue) as Arc<dyn QueueAdmin>);
         let (one, two) = (CancellationToken::new(), CancellationToken::new());
         let heard = wishes.hear(&first, &one);
-        let _other = wishes.hear(&second, &two);
+        let other = wishes.hear(&second, &two);
         tokio::time::sleep(LISTEN * 2).await;
         assert!(!one.is_cancelled() && !two.is_cancelled());
         queue.cancel(&first).await.unwrap();
         tokio::time::sleep(LISTEN * 2).await;
         assert!(one.is_cancelled() && !two.is_cancelled());
-        drop((heard, _other));
+        drop((heard, other));
         tokio::time::sleep(LISTEN * 2).await;
         assert!(!wishes.listening().asks, "nobody is left to listen for");
         let three = CancellationToken::new();

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::failpoint;
 use crate::failure::one_line;
 use crate::job_log::JobLog;
 use crate::journal::{Entry, Journal};
+use crate::masking::{self, masked};
 use crate::pipeline::{self, Task};
 use crate::report::{JobEvent, Onlooker, Progress, Row, courier};
+use crate::takeover;
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -60,6 +63,7 @@ impl Work {
     /// Sees the job through; answers how, and the table of its stages.
     pub(crate) async fn see_through(self) -> (Ended, Vec<Row>) {
         let (id, queue) = (&self.entry.job.id, &self.entry.job.queue);
+        masking::spec(&self.entry.job.spec);
         let span = tracing::info_span!("job", job.id = %id, queue = %queue);
         Box::pin(self.work()).instrument(span).await
     }
@@ -86,7 +90,7 @@ impl Work {
         drop(progress);
         let Some(outcome) = outcome else {
             if lost.is_cancelled() {
-                return (self.give_up(), rows);
+                return (self.give_up().await, rows);
             }
             return (Ended::Left, rows);
         };
@@ -100,6 +104,7 @@ impl Work {
             return Outcome::new(Reason::AgentFailed, Stage::Lease)
                 .with_message(format!("cannot write the journal: {error}"));
         }
+        failpoint::reach("journalled");
         let task = Task {
             app: &self.app,
             progress,
@@ -111,6 +116,8 @@ impl Work {
 
     /// Tells the queue, for as long as it takes; then removes what is left of the run.
     async fn finish(self, outcome: Outcome) -> Ended {
+        failpoint::reach("watched");
+        let outcome = without_secrets(outcome);
         let mut wait = Duration::from_millis(200);
         loop {
             match self
@@ -132,25 +139,31 @@ impl Work {
                         error = one_line(&error),
                         "the outcome is not ours to report"
                     );
-                    return self.give_up();
+                    return self.give_up().await;
                 }
             }
         }
+        failpoint::reach("finished");
         tracing::info!(reason = %outcome.reason, "job ended");
         self.onlooker.see(&JobEvent::Ended(&outcome));
         clean_up(&self.app, &self.journal, &self.entry).await;
         Ended::Finished(outcome)
     }
 
-    /// Another holder has the job. Its run is the same run, since both live on this host
-    /// and runs are named after jobs; so it is left to that holder.
-    fn give_up(self) -> Ended {
+    /// Another holder has the job: nothing more is written for it.
+    async fn give_up(self) -> Ended {
         self.onlooker.see(&JobEvent::Lost);
-        if let Err(error) = self.journal.forget(&self.entry.key()) {
-            tracing::warn!(%error, "a journal entry stays");
-        }
+        takeover::let_go(&self.app, &self.journal, &self.entry).await;
         Ended::Lost
     }
+}
+
+/// What the queue keeps for ever holds no secret that we know.
+fn without_secrets(mut outcome: Outcome) -> Outcome {
+    outcome.message = masked(outcome.message);
+    outcome.hint = outcome.hint.map(masked);
+    outcome.log_tail = outcome.log_tail.into_iter().map(masked).collect();
+    outcome
 }
 
 /// Removes what is left of an ended job, the journal entry last: until then a restart
@@ -177,6 +190,7 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
         _ => {}
     }
+    failpoint::reach("cleaned");
     journal
         .forget(&entry.key())
         .map_err(|error| error.to_string())

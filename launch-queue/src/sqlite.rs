@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::Transaction;
 use tokio::sync::watch;
 
 use self::connection::ConnectionThread;
@@ -43,6 +43,7 @@ use crate::{Queue, QueueAdmin};
 /// - **Shared**: any number of processes on one host may open the file, and any number of
 ///   threads use this value. Not for network file systems, which lack the shared memory
 ///   that the write-ahead log needs.
+/// - **Quick**: writes that wait for each other share one wait for the disk.
 /// - **Steady**: the cost of a lease does not grow with the jobs that wait, are held or
 ///   have ended; each job's not-before time and each expiry is worked off once.
 /// - **Bounded**: ended jobs are forgotten after [`SqliteOptions::retention`].
@@ -209,22 +210,17 @@ impl SqliteQueue {
 
     /// Runs `work` in one transaction, which is kept if `work` succeeds.
     ///
-    /// The write lock is taken first (`BEGIN IMMEDIATE`), so that `work` never reads what
-    /// another process changes before it writes; then the clock is read, so that time
-    /// spent waiting for the lock is not taken from a lease.
+    /// The clock is read when the write lock is there, so that time spent waiting for the
+    /// lock is not taken from a lease.
     async fn write<T, F>(&self, action: &'static str, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, u64) -> Result<T, Failure> + Send + 'static,
     {
         let clock = self.clock.clone();
-        let call = self.connection.call(move |connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let answer = work(&transaction, clock.now_ms())?;
-            transaction.commit()?;
-            Ok(answer)
-        });
+        let call = self
+            .connection
+            .write(move |transaction| work(transaction, clock.now_ms()));
         call.await
             .map_err(|failure| failure.outward(&self.path, action))
     }

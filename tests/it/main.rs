@@ -17,3 +17,5 @@ mod observing;
 mod policy;
 mod recovery;
 mod schema;
+mod secrets;
+mod takeover;

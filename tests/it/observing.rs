@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use launch_tests::{Agent, collect, eventually, signal};
+use launch_tests::{Agent, collect, eventually, series, signal};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -35,12 +35,6 @@ fn get(address: &str, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (code, answer)
-}
-
-/// The value of a series.
-fn series(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().parse().ok()
 }
 
 fn sleeping(agent: &Agent, seconds: f64) -> String {
@@ -75,7 +69,7 @@ fn health_and_metrics_follow_a_job() {
         ("launch_stage_seconds_sum{stage=\"watch\"}", 3.0),
         ("launch_stage_seconds_count{stage=\"submit\"}", 2.0),
         (
-            "launch_cache_lookups_total{cache=\"context\",result=\"hit\"}",
+            "launch_cache_lookups_total{cache=\"context\",result=\"miss\"}",
             1.0,
         ),
     ] {
@@ -285,4 +279,64 @@ fn the_output_of_a_job_is_kept_within_its_bounds() {
     signal(&child, Signal::TERM);
     let _ = collect(child).expect(0);
     assert!(!sizes().is_empty());
+}
+
+/// A collector that keeps the bodies it is sent.
+fn collector() -> (String, std::sync::mpsc::Receiver<Vec<u8>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(&stream);
+            let (mut line, mut length) = (String::new(), 0);
+            reader.read_line(&mut line).unwrap();
+            assert!(line.starts_with("POST /v1/traces "), "{line}");
+            while line.trim() != "" {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+                let line = line.to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            (&stream).write_all(answer.as_bytes()).unwrap();
+            if tell.send(body).is_err() {
+                return;
+            }
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn a_trace_has_the_stages_of_each_job() {
+    let (address, told) = collector();
+    let agent = Agent::new().env("OTEL_EXPORTER_OTLP_ENDPOINT", &address);
+    let id = agent.submit(&["-q", "q", &sleeping(&agent, 0.0)]);
+    let said = agent.say(&["run", "-q", "q", "--drain"]).expect(0);
+    assert!(!said.err.contains("traces"), "{said:#?}");
+    let bodies: Vec<u8> = told.try_iter().flatten().collect();
+    let text = String::from_utf8_lossy(&bodies);
+    for word in [
+        id.as_str(),
+        "launch-agent",
+        "fetch",
+        "plan",
+        "submit",
+        "watch",
+    ] {
+        assert!(text.contains(word), "`{word}` is not in {text}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_holds_nothing_up() {
+    let agent = Agent::new().env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let id = agent.submit(&["-q", "q", &sleeping(&agent, 0.0)]);
+    let _ = agent.say(&["run", "-q", "q", "--drain"]).expect(0);
+    assert_eq!(agent.outcome("q", &id)["reason"], "succeeded");
 }

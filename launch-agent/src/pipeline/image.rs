@@ -151,6 +151,7 @@ async fn ready(
     let credentials = task.app.registry.credentials(&image).await;
     let pull = credentials
         .map_err(|error| registry_stop(Stage::Plan, &error))?
+        .inspect(|credentials| crate::masking::secret(&credentials.password))
         .map(|credentials| (credentials.user, credentials.password));
     Ok(Ready {
         workload: Workload::Image { image, pull },

@@ -275,7 +275,10 @@ fn see(task: &Task<'_>, event: Option<RunEvent>) -> Option<RunEnd> {
             task.progress.output(&bytes);
             None
         }
-        Some(RunEvent::Ended(end)) => Some(end),
+        Some(RunEvent::Ended(end)) => {
+            task.progress.output_ends();
+            Some(end)
+        }
         // A stream that ends without an end breaks its contract; nothing is known.
         None => Some(RunEnd::new(Reason::Lost, "the runner stopped watching")),
         Some(other) => {

@@ -9,6 +9,7 @@ use launch_queue::job::Job;
 
 use super::{JobNow, Vitals};
 use crate::console::LogOnly;
+use crate::masking::masked;
 use crate::report::{JobEvent, Onlooker};
 
 /// How much of what a job says of itself is shown.
@@ -20,12 +21,17 @@ pub(crate) struct Seat {
     vitals: Arc<Vitals>,
     job: JobId,
     queue: QueueName,
+    since: Instant,
 }
 
 impl Seat {
-    pub(super) fn new(vitals: Arc<Vitals>, job: &Job) -> Self {
-        let (job, queue) = (job.id.clone(), job.queue.clone());
-        Self { vitals, job, queue }
+    pub(super) fn new(vitals: Arc<Vitals>, job: &Job, since: Instant) -> Self {
+        Self {
+            vitals,
+            job: job.id.clone(),
+            queue: job.queue.clone(),
+            since,
+        }
     }
 
     fn note(&self, change: impl FnOnce(&mut JobNow)) {
@@ -42,6 +48,7 @@ impl Seat {
     }
 
     fn says(&self, text: &str) {
+        let text = masked(text.to_owned());
         self.note(|job| job.doing = text.chars().take(WIDTH).collect());
     }
 
@@ -82,6 +89,11 @@ impl Onlooker for Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.vitals.now().jobs.remove(&self.job);
+        // An agent that slept through its lease may have leased the job again: then the seat
+        // is that of the new lease.
+        let mut now = self.vitals.now();
+        if now.jobs.get(&self.job).map(|job| job.since) == Some(self.since) {
+            now.jobs.remove(&self.job);
+        }
     }
 }
