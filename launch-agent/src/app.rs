@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::flights::Flights;
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::wishes::Wishes;
 
 /// Everything a job needs, composed.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) hosted: HostedRegistry,
     pub(crate) contexts: Contexts,
     pub(crate) flights: Flights,
+    /// Wishes to cancel, for every job in flight.
+    pub(crate) wishes: Arc<Wishes>,
     /// Who we are to the queue and to ourselves after a crash.
     pub(crate) worker: WorkerName,
     #[cfg(feature = "docker")]
@@ -104,6 +107,7 @@ impl App {
         let hosted = HostedRegistry::builder().build()?;
         let registry: Arc<dyn Registry> = Arc::new(hosted.clone());
         Ok(Self {
+            wishes: Wishes::new(Arc::clone(&backend.queue)),
             queue: backend.queue,
             arrivals: backend.arrivals,
             poll: backend.poll,

@@ -15,14 +15,15 @@ use crate::failure::Failure;
 use crate::server::Server;
 use crate::settings::Settings;
 
-/// How long an idle agent waits before it looks again. The embedded queue answers in well
-/// under a millisecond, so this is below a thousandth of a core.
+/// How long an idle agent waits before it looks again, where nothing says when something
+/// arrives. The embedded queue answers in well under a millisecond, so this is below a
+/// thousandth of a core.
 #[cfg(feature = "sqlite")]
 const POLL: Duration = Duration::from_millis(250);
 
 /// The same for a queue that says when something arrives: what is left to find are jobs
 /// whose time has come, and hints that were lost.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const POLL_WITH_HINTS: Duration = Duration::from_secs(2);
 
 /// The queues, and how to wait for them.
@@ -93,10 +94,16 @@ impl Backend {
         let path = settings.config.backend.path.clone();
         let path = path.unwrap_or_else(|| settings.state.queue());
         let queue = launch_queue::sqlite::SqliteQueue::open(path).await?;
+        let arrivals = queue.arrivals();
+        let poll = if arrivals.is_some() {
+            POLL_WITH_HINTS
+        } else {
+            POLL
+        };
         Ok(Self {
             queue: Arc::new(queue),
-            arrivals: None,
-            poll: POLL,
+            arrivals,
+            poll,
             server: None,
             stop_grace: Duration::ZERO,
         })
@@ -124,6 +131,8 @@ impl Backend {
                     .with_hint("`backend: {type: postgres, url: postgres://…}`"));
             }
         };
+        crate::masking::secret(&url);
+        crate::masking::url(url.expose());
         let queue = launch_queue::postgres::PostgresQueue::connect(&url).await?;
         let arrivals = Some(queue.arrivals());
         Ok(Self {

@@ -10,8 +10,9 @@ use crate::commands;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::masking;
 use crate::printer::Printer;
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 const AFTER: &str = "Exit codes: 0 done, 1 the job failed, 2 usage or configuration, \
                      3 the agent or its surroundings failed";
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Launch(Box<commands::launch::Launch>),
     /// Poll queues and run their jobs until told to stop
     Run(commands::run::Run),
+    /// Show what the running agents of this machine are at
+    Status(commands::status::Status),
     /// Enqueue one job and print its id
     Submit(Box<commands::submit::Submit>),
     /// Make queues and look into them
@@ -58,6 +61,8 @@ pub(crate) enum Command {
 
 /// Runs the program: the whole of `main`.
 pub fn main() -> ExitCode {
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    masking::environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -75,9 +80,9 @@ pub fn main() -> ExitCode {
         Command::Run(run) => (true, run.verbose_too),
         _ => (false, 0),
     };
-    telemetry::init(&cli.global, is_agent, more);
+    let traces = telemetry::init(&cli.global, is_agent, more);
     let printer = Printer::new(&cli.global);
-    match execute(cli, &printer) {
+    match execute(cli, &printer, traces) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             printer.failure(&failure);
@@ -86,12 +91,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
+fn execute(cli: Cli, printer: &Printer, traces: Traces) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::doing("cannot start the runtime", &error))?;
+    traces.run_on(runtime.handle());
     let exit = runtime.block_on(Box::pin(dispatch(cli, printer)));
+    runtime.block_on(traces.end());
     // A blocking read that nobody waits for must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     exit
@@ -102,6 +109,7 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Exit, Failure> {
     match cli.command {
         Command::Launch(command) => command.run(global, printer).await,
         Command::Run(command) => command.run(global).await,
+        Command::Status(command) => command.run(global, printer).await,
         Command::Submit(command) => command.run(global, printer).await,
         Command::Queue(command) => command.run(global, printer).await,
         Command::Context(command) => command.run(printer).await,

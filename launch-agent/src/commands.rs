@@ -8,4 +8,5 @@ pub(crate) mod launch;
 pub(crate) mod queue;
 pub(crate) mod run;
 pub(crate) mod spec;
+pub(crate) mod status;
 pub(crate) mod submit;

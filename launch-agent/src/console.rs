@@ -82,6 +82,12 @@ impl Onlooker for Console {
                 let stage = self.printer.paint(&format!("{:<7}", row.stage), "32");
                 self.printer.say(&format!("{stage} {}", row.result));
             }
+            // The outcome is printed with the table; the rest is an agent's concern.
+            JobEvent::Cached { .. }
+            | JobEvent::Renewed
+            | JobEvent::Unheard(_)
+            | JobEvent::Ended(_)
+            | JobEvent::Lost => {}
         }
     }
 }
@@ -97,11 +103,9 @@ impl Onlooker for LogOnly {
             JobEvent::Finished(row) => {
                 tracing::info!(stage = %row.stage, took = ?row.took, "{}", row.result);
             }
-            // Warnings are logged where they are made; output goes to the job's own file.
-            JobEvent::Started(_)
-            | JobEvent::Progress(_)
-            | JobEvent::Warning(_)
-            | JobEvent::Output(_) => {}
+            // Warnings and ends are logged where they are made; output goes to the job's own
+            // file.
+            _ => {}
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Global {
     #[arg(help_heading = HEADING, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// How the log is written
-    #[arg(help_heading = HEADING, long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(help_heading = HEADING, long, global = true, env = "LAUNCH_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
 

@@ -120,6 +120,11 @@ impl Journal {
         Ok(scratch)
     }
 
+    /// The directory of this agent: where it is asked for its status.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn path(&self, key: &RunKey) -> PathBuf {
         let name = launch_runner::run::run_name(key);
         self.directory.join("journal").join(format!("{name}.json"))
@@ -136,6 +141,18 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Forgets an entry of this very hold: one that was kept with a later hold stays.
+    pub(crate) fn forget_hold(&self, entry: &Entry) -> io::Result<()> {
+        let kept = match fs_err::read(self.path(&entry.key())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            kept => serde_json::from_slice::<Entry>(&kept?)?,
+        };
+        if kept.hold == entry.hold {
+            self.forget(&entry.key())?;
+        }
+        Ok(())
     }
 
     /// The entries there are. One that cannot be read is set aside, for a person.
@@ -253,6 +270,20 @@ mod tests {
         fs_err::write(journal.directory.join("journal/.tmp1"), b"{").unwrap();
         assert_eq!(journal.entries().unwrap().len(), 1);
         assert!(!journal.directory.join("journal/.tmp1").exists());
+    }
+
+    #[test]
+    fn an_entry_of_a_later_hold_is_not_forgotten_with_an_earlier_one() {
+        let agents = tempfile::tempdir().unwrap();
+        let journal = Journal::create(agents.path(), "a").unwrap();
+        let (mut later, earlier) = (entry("j1"), entry("j1"));
+        later.hold.fence += 1;
+        journal.keep(&later).unwrap();
+        journal.forget_hold(&earlier).unwrap();
+        assert_eq!(journal.entries().unwrap(), [later.clone()]);
+        journal.forget_hold(&later).unwrap();
+        journal.forget_hold(&later).unwrap();
+        assert_eq!(journal.entries().unwrap(), []);
     }
 
     #[test]

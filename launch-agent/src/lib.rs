@@ -5,6 +5,7 @@
 //! layer's crate. What is stable: flags, `--output json`, [`exit`] codes. Text for people
 //! is not.
 
+mod admin;
 mod app;
 mod backend;
 mod choose;
@@ -17,14 +18,18 @@ mod console;
 mod contexts;
 mod credential;
 pub mod exit;
+mod failpoint;
 mod failure;
 mod flights;
 mod global;
+mod job_log;
 mod journal;
 #[cfg(feature = "kubernetes")]
 mod kaniko;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod masking;
+mod notify;
 mod pause;
 mod pipeline;
 mod printer;
@@ -35,12 +40,16 @@ mod service;
 mod settings;
 mod shutdown;
 mod slots;
+mod socket;
 mod state;
 mod stopping;
 mod sweep;
+mod takeover;
 mod telemetry;
+mod vitals;
 #[cfg(feature = "wandb")]
 mod wandb;
+mod wishes;
 mod worker;
 
 pub use cli::main;

@@ -20,12 +20,15 @@ use launch_config::spec::RunSpec;
 use launch_queue::job::Job;
 pub(crate) use prepare::{build_spec, local_name};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::exit::Exit;
+use crate::failpoint;
 use crate::failure::{Failure, one_line};
 use crate::journal::{Entry, Journal};
 use crate::report::Progress;
+use crate::telemetry::stage_span;
 
 /// Why a job ends before its run does.
 #[derive(Debug)]
@@ -111,7 +114,9 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
         let early = async {
             crate::sweep::check(task.app, &spec).await?;
             let (asked, got) = fetch::fetch(task, &spec).await?;
+            failpoint::reach("fetched");
             let planned = prepare::plan(task, &asked, got, &entry.key()).await?;
+            failpoint::reach("planned");
             let ready = image::provide(task, planned).await?;
             Ok(ready.with_job_image(asked.image()))
         };
@@ -124,8 +129,10 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
                     .with_message("cancelled before it was submitted"));
             }
         };
+        failpoint::reach("provided");
         image = ready.image().cloned();
         let run = run::submit(task, &spec, &entry.job, ready).await?;
+        failpoint::reach("submitted");
         entry.handle = Some(run.handle().clone());
         task.journal
             .keep(entry)
@@ -133,7 +140,9 @@ async fn stages(task: &Task<'_>, entry: &mut Entry) -> Result<Outcome, Stop> {
         run
     };
     task.submitted.store(true, Ordering::Relaxed);
-    Ok(run::watch(task, run).await.with_image(image))
+    failpoint::reach("watching");
+    let watched = run::watch(task, run).instrument(stage_span(Stage::Watch));
+    Ok(watched.await.with_image(image))
 }
 
 /// Before anything else is done for a job: may it ask for this?

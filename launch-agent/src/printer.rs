@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::{Global, Output};
+use crate::masking::masked;
 
 /// Writes answers and errors as the flags and the terminal want them.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl Printer {
         if !line.is_empty() && !line.ends_with('\n') {
             line.push('\n');
         }
-        self.bytes(line.as_bytes()).map(|_| ())
+        self.bytes(masked(line).as_bytes()).map(|_| ())
     }
 
     /// Writes bytes to stdout. A reader that went away (`| head`) is not an error.
@@ -104,6 +105,7 @@ impl Printer {
 
 /// A line to stderr; if stderr is gone there is nobody to tell.
 fn talk(line: &str) {
+    let line = masked(line.to_owned());
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

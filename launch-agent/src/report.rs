@@ -3,19 +3,20 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::future::Future;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use launch_config::outcome::Stage;
+use launch_config::outcome::{Outcome, Stage};
 use launch_queue::QueueAdmin;
 use launch_queue::job::{Hold, Report};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
+use crate::job_log::JobLog;
+use crate::masking::{self, masked};
 use crate::pipeline::Stop;
-use crate::state::private_dir;
+use crate::telemetry::stage_span;
 
 /// How many of the last lines of a log go into an outcome.
 const TAIL_LINES: usize = 20;
@@ -39,6 +40,16 @@ pub(crate) enum JobEvent<'a> {
     Output(&'a [u8]),
     /// A stage is over.
     Finished(&'a Row),
+    /// Something was looked up before it was made: an image, a context.
+    Cached { cache: &'static str, hit: bool },
+    /// The lease was renewed.
+    Renewed,
+    /// The queue did not answer to a renewal.
+    Unheard(&'a str),
+    /// The queue knows the outcome.
+    Ended(&'a Outcome),
+    /// Another holder has the job.
+    Lost,
 }
 
 /// Draws or logs what it is told; called from any thread, must not block for long.
@@ -64,8 +75,8 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
 pub(crate) struct Progress {
     onlooker: Arc<dyn Onlooker>,
     reports: mpsc::Sender<Report>,
-    log: PathBuf,
-    file: Mutex<Option<fs_err::File>>,
+    log: JobLog,
+    hidden: Mutex<masking::Stream>,
     tail: Mutex<Tail>,
     rows: Mutex<Vec<Row>>,
 }
@@ -74,14 +85,14 @@ impl Progress {
     pub(crate) fn new(
         onlooker: Arc<dyn Onlooker>,
         reports: mpsc::Sender<Report>,
-        log: PathBuf,
+        log: JobLog,
     ) -> Self {
-        let (file, tail, rows) = Default::default();
+        let (hidden, tail, rows) = Default::default();
         Self {
             onlooker,
             reports,
             log,
-            file,
+            hidden,
             tail,
             rows,
         }
@@ -96,7 +107,7 @@ impl Progress {
         let start = Instant::now();
         self.onlooker.see(&JobEvent::Started(stage));
         tracing::debug!(%stage, "stage begins");
-        let done = work.await;
+        let done = work.instrument(stage_span(stage)).await;
         let result = match &done {
             Ok((_, result)) => result.clone(),
             Err(stop) => stop.outcome.reason.to_string(),
@@ -107,6 +118,11 @@ impl Progress {
             result,
         });
         done.map(|(value, _)| value)
+    }
+
+    /// Says that a stage begins that is no future of its own.
+    pub(crate) fn begins(&self, stage: Stage) {
+        self.onlooker.see(&JobEvent::Started(stage));
     }
 
     /// Adds a row to the table and tells the queue.
@@ -130,36 +146,47 @@ impl Progress {
         self.send(Report::new(stage, text).as_warning());
     }
 
-    /// Keeps output of the run and shows it.
+    /// Keeps output of the run and shows it, without the secrets we know.
     pub(crate) fn output(&self, bytes: &[u8]) {
-        if let Err(error) = self.append(bytes) {
+        let bytes = lock(&self.hidden).masked(bytes);
+        self.keep(&bytes);
+    }
+
+    /// No more output comes.
+    pub(crate) fn output_ends(&self) {
+        let rest = lock(&self.hidden).rest();
+        self.keep(&rest);
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.log.append(bytes) {
             tracing::warn!(%error, "the log of this job has a gap");
         }
         lock(&self.tail).push(bytes);
         self.onlooker.see(&JobEvent::Output(bytes));
     }
 
-    fn append(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = lock(&self.file);
-        if file.is_none() {
-            private_dir(self.log.parent().unwrap_or_else(|| Path::new(".")))?;
-            let open = fs_err::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&self.log)?;
-            *file = Some(open);
-        }
-        file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
-    }
-
-    /// How much output is in the log already: an adopted run goes on from there. What the
+    /// How much output was in the log already: an adopted run goes on from there. What the
     /// log holds is also where the last lines come from if no more is written.
     pub(crate) fn resume_log(&self) -> u64 {
-        let Ok(bytes) = fs_err::read(&self.log) else {
-            return 0;
-        };
-        lock(&self.tail).push(&bytes[bytes.len().saturating_sub(TAIL_LINES * TAIL_WIDTH)..]);
-        bytes.len() as u64
+        match self.log.resume(TAIL_LINES * TAIL_WIDTH) {
+            Ok((offset, end)) => {
+                lock(&self.tail).push(&end);
+                offset
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the log of this job begins anew");
+                0
+            }
+        }
+    }
+
+    /// Says that something was looked up before it was made.
+    pub(crate) fn cached(&self, cache: &'static str, hit: bool) {
+        self.onlooker.see(&JobEvent::Cached { cache, hit });
     }
 
     pub(crate) fn tail(&self) -> Vec<String> {
@@ -170,7 +197,8 @@ impl Progress {
         lock(&self.rows).clone()
     }
 
-    fn send(&self, report: Report) {
+    fn send(&self, mut report: Report) {
+        report.message = masked(report.message);
         if self.reports.try_send(report).is_err() {
             tracing::debug!("a report was dropped: the queue is behind or the job is over");
         }

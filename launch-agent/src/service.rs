@@ -10,13 +10,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Admin, Doors};
 use crate::app::App;
-use crate::console::LogOnly;
+use crate::failpoint;
 use crate::failure::{Failure, one_line};
+use crate::job_log::Retention;
 use crate::journal::{Entry, Journal};
+use crate::notify::Manager;
 use crate::shutdown::Shutdown;
 use crate::slots::{Kind, Slot, Slots};
-use crate::sweep;
+use crate::vitals::{Phase, Seat, Vitals};
+use crate::{sweep, takeover};
 use crate::worker::{self, Ended, Signals, Work};
 
 /// What to do.
@@ -62,6 +66,10 @@ pub(crate) struct Service {
     /// Whether a server has more is not asked before this time.
     looks: Option<tokio::time::Instant>,
     tally: Tally,
+    vitals: Arc<Vitals>,
+    manager: Arc<Manager>,
+    /// What goes on beside the jobs, and ends with them.
+    beside: JoinSet<()>,
 }
 
 /// How long an agent takes no job after one that it has no slot of the right kind for. That
@@ -78,6 +86,8 @@ impl Service {
         let agents = app.settings.state.agents();
         let journal = Journal::create(&agents, app.worker.as_str())
             .map_err(|error| Failure::doing("cannot open the journal", &error))?;
+        let vitals = Vitals::new(app.worker.clone(), plan.slots);
+        let manager = Manager::from_environment(|name| std::env::var_os(name));
         let mut service = Self {
             app,
             plan,
@@ -89,7 +99,11 @@ impl Service {
             rests: None,
             looks: None,
             tally: Tally::default(),
+            vitals,
+            manager: Arc::new(manager),
+            beside: JoinSet::new(),
         };
+        service.begin_beside().await?;
         service.greet().await?;
         let orphans = Journal::orphans(&agents).map_err(|error| {
             Failure::doing("cannot read the journals of earlier agents", &error)
@@ -100,9 +114,29 @@ impl Service {
         Ok(service)
     }
 
+    /// Begins what goes on beside the jobs: answers to questions, signs of life, the removal
+    /// of old output.
+    async fn begin_beside(&mut self) -> Result<(), Failure> {
+        let settings = &self.app.settings;
+        let observability = &settings.config.observability;
+        let doors = Doors::open(observability.address, self.journal.directory()).await?;
+        let admin = Admin {
+            vitals: Arc::clone(&self.vitals),
+            queue: Arc::clone(&self.app.queue),
+            queues: self.plan.queues.clone(),
+        };
+        self.beside.spawn(admin.serve(doors));
+        let (manager, vitals) = (Arc::clone(&self.manager), Arc::clone(&self.vitals));
+        self.beside
+            .spawn(async move { manager.watch(vitals).await });
+        let retention = Retention::of(observability);
+        self.beside.spawn(retention.keep(settings.state.clone()));
+        Ok(())
+    }
+
     /// Makes the agent known to the queues' server. That a queue is not there is said at
     /// once; a server that does not answer is no reason to end, now or later.
-    async fn greet(&self) -> Result<(), Failure> {
+    async fn greet(&mut self) -> Result<(), Failure> {
         let Some(server) = &self.app.server else {
             return Ok(());
         };
@@ -114,7 +148,7 @@ impl Service {
             }
         }
         let (server, drain) = (Arc::clone(server), self.shutdown.drain.clone());
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             loop {
                 match server.beat().await {
                     Ok(true) if !drain.is_cancelled() => {
@@ -140,21 +174,19 @@ impl Service {
         let mut waiting = Vec::new();
         for entry in entries {
             match self.app.queue.renew(&entry.hold, worker::LEASE).await {
-                Ok(_) => self.take_up(&journal, entry),
+                Ok(renewal) => self.take_up(&journal, entry, renewal.cancel_requested),
                 Err(Error::Ended(_)) => worker::clean_up(&self.app, &journal, &entry).await,
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(error = one_line(&error), job.id = %entry.job.id, "the queue does not answer for a job of an earlier agent");
                     if self.app.server.is_some() && entry.handle.is_some() {
-                        self.take_up(&journal, entry);
+                        self.take_up(&journal, entry, false);
                     } else {
                         waiting.push(entry);
                     }
                 }
                 Err(error) => {
                     tracing::info!(job.id = %entry.job.id, error = one_line(&error), "not ours any more");
-                    if let Err(error) = journal.forget(&entry.key()) {
-                        tracing::warn!(%error, "a journal entry stays");
-                    }
+                    takeover::let_go(&self.app, &journal, &entry).await;
                 }
             }
         }
@@ -163,10 +195,11 @@ impl Service {
         }
     }
 
-    fn take_up(&mut self, journal: &Arc<Journal>, entry: Entry) {
+    fn take_up(&mut self, journal: &Arc<Journal>, entry: Entry, is_cancelled: bool) {
         tracing::info!(job.id = %entry.job.id, "taking up a job of an earlier agent");
         let slot = self.taken.take(sweep::kind_of(&entry.job.spec));
-        self.spawn(Arc::clone(journal), entry, slot);
+        let seat = self.vitals.seat_adopted(&entry.job);
+        self.spawn(Arc::clone(journal), entry, (slot, seat), is_cancelled);
     }
 
     /// Asks again for what waits.
@@ -200,13 +233,23 @@ impl Service {
         }
     }
 
-    fn spawn(&mut self, journal: Arc<Journal>, entry: Entry, slot: Slot) {
+    fn spawn(
+        &mut self,
+        journal: Arc<Journal>,
+        entry: Entry,
+        (slot, seat): (Slot, Seat),
+        is_cancelled: bool,
+    ) {
         let cancel = self.shutdown.cancel.child_token();
+        // A server's run hears of the wish, too, and has time: the next renewal says it.
+        if is_cancelled && self.app.server.is_none() {
+            cancel.cancel();
+        }
         let signals = Signals {
             cancel,
             leave: self.shutdown.leave.clone(),
         };
-        let (app, onlooker) = (Arc::clone(&self.app), Arc::new(LogOnly));
+        let (app, onlooker) = (Arc::clone(&self.app), Arc::new(seat));
         let work = Work {
             app,
             journal,
@@ -228,8 +271,11 @@ impl Service {
     /// Works until told to stop, or until there is nothing more to do.
     pub(crate) async fn run(mut self) -> Result<Tally, Failure> {
         let mut arrivals = self.app.arrivals.clone();
+        self.vitals.enter(Phase::Serving);
+        self.manager.ready();
         while !self.shutdown.drain.is_cancelled() {
             self.adopt_waiting().await;
+            self.vitals.turned();
             if self.has_free_slot() && self.take().await {
                 continue;
             }
@@ -244,6 +290,8 @@ impl Service {
                 () = self.shutdown.drain.cancelled() => {}
             }
         }
+        self.vitals.enter(Phase::Stopping);
+        self.manager.stopping();
         self.wind_down().await;
         if let Some(server) = &self.app.server {
             server.leave().await;
@@ -267,13 +315,22 @@ impl Service {
                     return false;
                 }
                 tracing::info!(job.id = %lease.job.id, queue = %lease.job.queue, "job leased");
+                failpoint::reach("leased");
+                self.vitals.polled(Ok(()));
+                let seat = self.vitals.seat(&lease.job, lease.waited);
+                let is_cancelled = lease.cancel_requested;
                 let Lease { job, hold, .. } = lease;
-                let slot = self.taken.take(kind);
-                self.spawn(Arc::clone(&self.journal), Entry::new(job, hold), slot);
+                let entry = Entry::new(job, hold);
+                let place = (self.taken.take(kind), seat);
+                self.spawn(Arc::clone(&self.journal), entry, place, is_cancelled);
                 true
             }
-            Ok(None) => false,
+            Ok(None) => {
+                self.vitals.polled(Ok(()));
+                false
+            }
             Err(error) => {
+                self.vitals.polled(Err(one_line(&error)));
                 // An agent outlives its backend; the poll interval spaces the tries.
                 tracing::warn!(error = one_line(&error), "cannot lease");
                 false

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::credential;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::masking;
 use crate::state::StateDir;
 
 /// Everything resolved.
@@ -58,6 +59,9 @@ impl Settings {
         })?;
         let variables = Variables::read(variable)?;
         let key = credential::api_key(&variables, variable);
+        if let Ok(Some(found)) = &key {
+            masking::secret(found.key.secret());
+        }
         let has_token = variable("WANDB_IDENTITY_TOKEN_FILE").is_some();
         let has_key = has_token || key.is_ok_and(|key| key.is_some());
         Ok(Self {

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! queue.db             the embedded queue
-//! agents/<name>/       one agent process: lock, journal/<run>.json, scratch/
+//! agents/<name>/       one agent process: lock, socket, journal/<run>.json, scratch/
 //! contexts.json        the context digest that each source had last
 //! contexts.cache/      what was read of sources; may be removed at any time
 //! work/<run>/          the working copy of a process run
 //! runs/<run>/          what the process runner keeps of a run
-//! logs/<job>-<n>.log   the output of every attempt
+//! logs/<run>.log       the output of every attempt; `.log.<offset>` is what came before
 //! wandb/<server>/      what W&B's queues need: who we are to the server, items in hand
 //! artifacts/           files of W&B's artifacts, by digest; may be removed at any time
 //! ```
@@ -105,10 +105,12 @@ impl StateDir {
         self.base.join("work").join(run_name(key))
     }
 
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.base.join("logs")
+    }
+
     pub(crate) fn log(&self, key: &RunKey) -> PathBuf {
-        self.base
-            .join("logs")
-            .join(format!("{}.log", run_name(key)))
+        self.logs().join(format!("{}.log", run_name(key)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! One job in one slot: journal, pipeline, finish, clean up; a heartbeat beside it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +10,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::failpoint;
 use crate::failure::one_line;
+use crate::job_log::JobLog;
 use crate::journal::{Entry, Journal};
+use crate::masking::{self, masked};
 use crate::pause::Pause;
 use crate::pipeline::{self, Task};
-use crate::report::{Onlooker, Progress, Row, courier};
+use crate::report::{JobEvent, Onlooker, Progress, Row, courier};
 use crate::retry::{self, Next};
 use crate::slots::Slot;
 use crate::stopping::Stopping;
+use crate::takeover;
 
 /// How long a lease lasts without a heartbeat.
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed: three may be lost.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How soon a wish to cancel is heard.
-const LISTEN: Duration = Duration::from_secs(1);
 
 /// How the work on a job ended for this agent.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl Work {
     /// Sees the job through; answers how, and the table of its stages.
     pub(crate) async fn see_through(self) -> (Ended, Vec<Row>) {
         let (id, queue) = (&self.entry.job.id, &self.entry.job.queue);
+        masking::spec(&self.entry.job.spec);
         let span = tracing::info_span!("job", job.id = %id, queue = %queue);
         Box::pin(self.work()).instrument(span).await
     }
@@ -77,20 +79,23 @@ impl Work {
     async fn work(mut self) -> (Ended, Vec<Row>) {
         let hold = self.entry.hold.clone();
         let (reports, courier) = courier(Arc::clone(&self.app.queue), hold.clone());
-        let log = self.app.settings.state.log(&self.entry.key());
-        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log.clone());
+        let log = JobLog::of(&self.app.settings, &self.entry.key());
+        let progress = Progress::new(Arc::clone(&self.onlooker), reports, log);
         let stop = Stopping::new(self.signals.cancel.clone());
-        if let Err(ended) = self.begin(&stop, &log).await {
-            return match ended {
+        if let Err(begun) = self.begin(&stop).await {
+            return match begun {
                 Begun::Failed(outcome) => (self.finish(*outcome).await, Vec::new()),
-                Begun::Lost => (self.give_up(), Vec::new()),
+                Begun::Lost => (self.give_up().await, Vec::new()),
                 Begun::Left => (Ended::Left, Vec::new()),
             };
         }
         let lost = CancellationToken::new();
         let leave = self.signals.leave.clone();
         let app = Arc::clone(&self.app);
-        let beat = heartbeat(&app, &hold, &stop, &lost);
+        let onlooker = Arc::clone(&self.onlooker);
+        let beat = heartbeat(&app, &hold, &*onlooker, &stop, &lost);
+        // A wish is heard between two renewals, too.
+        let _wish = app.wishes.hear(&hold.job, &stop.asked);
         let insist = stop.insist(app.stop_grace);
         let steps = self.steps(&progress, &stop);
         let outcome = tokio::select! {
@@ -103,7 +108,7 @@ impl Work {
         drop(progress);
         let Some(outcome) = outcome else {
             if lost.is_cancelled() {
-                return (self.give_up(), rows);
+                return (self.give_up().await, rows);
             }
             return (Ended::Left, rows);
         };
@@ -116,17 +121,19 @@ impl Work {
     /// The journal first, so that no side effect is unknown to it; then the queue's word
     /// that the job is ours, without which nothing is begun. A run that was submitted before
     /// is watched in any case.
-    async fn begin(&self, stop: &Stopping, log: &Path) -> Result<(), Begun> {
+    async fn begin(&self, stop: &Stopping) -> Result<(), Begun> {
         if let Err(error) = self.journal.keep(&self.entry) {
             let outcome = Outcome::new(Reason::AgentFailed, Stage::Lease)
                 .with_message(format!("cannot write the journal: {error}"));
             return Err(Begun::Failed(Box::new(outcome)));
         }
+        failpoint::reach("journalled");
         if self.entry.handle.is_none() {
             self.claim(stop).await?;
         }
         if let Some(server) = &self.app.server {
-            server.keep_log(&self.entry.job.id, log);
+            let log = self.app.settings.state.log(&self.entry.key());
+            server.keep_log(&self.entry.job.id, &log);
         }
         Ok(())
     }
@@ -169,15 +176,21 @@ impl Work {
 
     /// Tells the queue, for as long as it takes; then removes what is left of the run.
     async fn finish(self, outcome: Outcome) -> Ended {
+        failpoint::reach("watched");
+        let outcome = without_secrets(outcome);
         let reason = outcome.reason;
         let retry = &self.app.settings.config.retry;
         let next = retry::next(retry, self.entry.job.attempt, outcome);
         match self.tell(&next).await {
             Told::Yes => {}
             Told::Left => return Ended::Left,
-            Told::Refused => return self.give_up(),
+            Told::Refused => return self.give_up().await,
         }
+        failpoint::reach("finished");
         tracing::info!(%reason, "job ended");
+        if let Next::End(outcome) = &next {
+            self.onlooker.see(&JobEvent::Ended(outcome));
+        }
         let (app, journal, entry) = (&self.app, &self.journal, &self.entry);
         clean_up(app, journal, entry).await;
         match next {
@@ -228,14 +241,20 @@ impl Work {
         }
     }
 
-    /// Another holder has the job. Its run is the same run, since both live on this host
-    /// and runs are named after jobs; so it is left to that holder.
-    fn give_up(self) -> Ended {
-        if let Err(error) = self.journal.forget(&self.entry.key()) {
-            tracing::warn!(%error, "a journal entry stays");
-        }
+    /// Another holder has the job: nothing more is written for it.
+    async fn give_up(self) -> Ended {
+        self.onlooker.see(&JobEvent::Lost);
+        takeover::let_go(&self.app, &self.journal, &self.entry).await;
         Ended::Lost
     }
+}
+
+/// What the queue keeps for ever holds no secret that we know.
+fn without_secrets(mut outcome: Outcome) -> Outcome {
+    outcome.message = masked(outcome.message);
+    outcome.hint = outcome.hint.map(masked);
+    outcome.log_tail = outcome.log_tail.into_iter().map(masked).collect();
+    outcome
 }
 
 /// Removes what is left of an ended job, the journal entry last: until then a restart
@@ -262,6 +281,7 @@ async fn try_clean_up(app: &App, journal: &Journal, entry: &Entry) -> Result<(),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
         _ => {}
     }
+    failpoint::reach("cleaned");
     journal
         .forget(&entry.key())
         .map_err(|error| error.to_string())
@@ -287,28 +307,30 @@ fn is_passing(error: &Error) -> bool {
     error.is_retryable() || matches!(error, Error::Refused { .. })
 }
 
-/// Renews the lease until it is lost, then `lost` fires and this ends; between renewals,
-/// listens for a wish to stop, which only reads.
-async fn heartbeat(app: &App, hold: &Hold, stop: &Stopping, lost: &CancellationToken) {
+/// Renews the lease until it is lost, then `lost` fires and this ends.
+async fn heartbeat(
+    app: &App,
+    hold: &Hold,
+    onlooker: &dyn Onlooker,
+    stop: &Stopping,
+    lost: &CancellationToken,
+) {
     // A queue whose wishes come with renewals is asked as often as it is polled.
     let every = match &app.server {
         Some(server) => HEARTBEAT.min(server.interval()),
         None => HEARTBEAT,
     };
     loop {
-        let next = tokio::time::Instant::now() + every;
-        while tokio::time::Instant::now() < next {
-            tokio::time::sleep(LISTEN.min(every)).await;
-            if let Ok(Some(record)) = app.queue.job(&hold.job).await
-                && record.cancel_requested
-            {
-                stop.ask();
-            }
-        }
+        tokio::time::sleep(every).await;
         match app.queue.renew(hold, LEASE).await {
-            Ok(renewal) if renewal.cancel_requested => stop.ask(),
-            Ok(_) => {}
+            Ok(renewal) => {
+                onlooker.see(&JobEvent::Renewed);
+                if renewal.cancel_requested {
+                    stop.ask();
+                }
+            }
             Err(error) if is_passing(&error) => {
+                onlooker.see(&JobEvent::Unheard(&one_line(&error)));
                 tracing::warn!("the queue does not answer; the run goes on");
             }
             Err(error) => {

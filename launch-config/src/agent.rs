@@ -22,6 +22,7 @@ mod builder;
 mod cross;
 mod environment;
 mod layers;
+mod observability;
 mod origin;
 mod own;
 mod registry;
@@ -38,10 +39,11 @@ use serde_json::Value;
 pub use self::builder::{BuilderConfig, BuilderKind, KanikoConfig, NoopCode};
 pub use self::environment::{EnvironmentConfig, EnvironmentKind};
 pub use self::layers::{Flags, Layers, Lookup};
-pub use self::origin::{Origin, Resolved};
-pub use self::own::{
-    BackendConfig, BackendKind, JournalConfig, ObservabilityConfig, PREEMPTIONS, RetryConfig,
+pub use self::observability::{
+    DEFAULT_JOB_LOG_MIB, DEFAULT_JOB_LOGS_DAYS, DEFAULT_JOB_LOGS_MIB, ObservabilityConfig,
 };
+pub use self::origin::{Origin, Resolved};
+pub use self::own::{BackendConfig, BackendKind, JournalConfig, PREEMPTIONS, RetryConfig};
 pub use self::registry::{RegistryConfig, RegistryKind};
 pub use self::shown::Entry;
 use crate::fields::{Fields, Problems, Unknown};

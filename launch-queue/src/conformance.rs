@@ -127,6 +127,7 @@ macro_rules! for_each_queue_case {
             queues_not_asked_for_are_left_alone
             cancelling_a_waiting_job_ends_it
             cancelling_a_held_job_tells_its_holder
+            the_jobs_asked_to_stop_are_told_at_once
             cancelling_an_expired_job_tells_the_next_holder
             cancelling_an_ended_job_changes_nothing
             a_job_cancelled_while_held_is_not_put_back

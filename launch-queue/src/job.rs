@@ -182,6 +182,9 @@ pub struct Lease {
     pub ttl: Duration,
     /// Somebody has already asked for the job to stop.
     pub cancel_requested: bool,
+    /// How long the job was in the queue before its first lease, by the queue's clock; with
+    /// later leases, and where the queue does not know, nothing.
+    pub waited: Option<Duration>,
 }
 
 impl Lease {
@@ -196,7 +199,16 @@ impl Lease {
             hold,
             ttl,
             cancel_requested: false,
+            waited: None,
         }
+    }
+
+    /// Notes when the job was enqueued and when it was leased, in the queue's own time.
+    #[must_use]
+    pub fn with_times(mut self, enqueued_at_ms: u64, leased_at_ms: u64) -> Self {
+        let waited = Duration::from_millis(leased_at_ms.saturating_sub(enqueued_at_ms));
+        self.waited = (self.hold.fence == 1).then_some(waited);
+        self
     }
 }
 

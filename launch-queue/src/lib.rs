@@ -108,6 +108,8 @@ pub mod job;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod pruning;
 pub mod settings;
 mod spec;
 #[cfg(feature = "sqlite")]
@@ -247,4 +249,25 @@ pub trait QueueAdmin: Queue {
     /// # Errors
     /// [`Error::Backend`] if the store does not answer.
     async fn held(&self, worker: &WorkerName) -> Result<Vec<JobRecord>, Error>;
+
+    /// Those of `jobs` that are held and that somebody asked to stop, in any order. An agent
+    /// asks every second for all it has in flight, so that a wish is heard before the next
+    /// renewal; an adapter answers with one question to its store, or it need not be one
+    /// that can: this looks at each job alone.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the store does not answer.
+    async fn cancel_requested(&self, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
+        let mut asked = Vec::new();
+        for id in jobs {
+            let record = self.job(id).await?;
+            let is_asked = record.is_some_and(|record| {
+                record.state == job::JobState::Leased && record.cancel_requested
+            });
+            if is_asked {
+                asked.push(id.clone());
+            }
+        }
+        Ok(asked)
+    }
 }

@@ -25,7 +25,6 @@ use tokio::sync::watch;
 
 use self::connect::Server;
 use self::failure::Failure;
-use self::lease::Pruning;
 use self::listen::Listener;
 pub use self::options::PostgresOptions;
 use self::statement::Session;
@@ -34,6 +33,7 @@ use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
 };
+use crate::pruning::Pruning;
 use crate::settings::QueueSettings;
 use crate::{Queue, QueueAdmin};
 
@@ -168,7 +168,7 @@ impl Queue for PostgresQueue {
         let done = async {
             let session = self.session().await?;
             let taken = lease::lease(&session, &request).await?;
-            self.pruning.step(&session).await;
+            lease::prune_now_and_then(&session, &self.pruning).await;
             taken.map(|taken| taken.into_lease(request.ttl)).transpose()
         };
         done.await
@@ -246,5 +246,11 @@ impl QueueAdmin for PostgresQueue {
         let done = async { admin::held(&self.session().await?, worker).await };
         done.await
             .map_err(|failure| self.outward(failure, "list the jobs of a worker"))
+    }
+
+    async fn cancel_requested(&self, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
+        let done = async { admin::cancel_requested(&self.session().await?, jobs).await };
+        done.await
+            .map_err(|failure| self.outward(failure, "ask which jobs are to stop"))
     }
 }

@@ -7,26 +7,32 @@ mod failure;
 mod file;
 mod hold;
 mod lease;
+mod listen;
+mod prune;
 mod record;
 mod schema;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use launch_config::id::{JobId, QueueName, WorkerName};
 use launch_config::outcome::Outcome;
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::Transaction;
+use tokio::sync::watch;
 
 use self::connection::ConnectionThread;
 use self::failure::Failure;
+use self::listen::Listener;
 use self::record::NewJob;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::job::{
     Cancelled, EnqueueRequest, Hold, JobRecord, Lease, LeaseRequest, QueueRecord, Renewal, Report,
 };
+use crate::pruning::{PRUNE_AT_ONCE, Pruning};
 use crate::settings::QueueSettings;
 use crate::{Queue, QueueAdmin};
 
@@ -37,8 +43,12 @@ use crate::{Queue, QueueAdmin};
 /// - **Shared**: any number of processes on one host may open the file, and any number of
 ///   threads use this value. Not for network file systems, which lack the shared memory
 ///   that the write-ahead log needs.
+/// - **Quick**: writes that wait for each other share one wait for the disk.
 /// - **Steady**: the cost of a lease does not grow with the jobs that wait, are held or
 ///   have ended; each job's not-before time and each expiry is worked off once.
+/// - **Bounded**: ended jobs are forgotten after [`SqliteOptions::retention`].
+/// - **Prompt**: [`SqliteQueue::arrivals`] says when something may have arrived, where the
+///   system tells of writes to a file. It is a hint: poll as well.
 /// - **Private**: specs can hold secrets, so a new file is its owner's alone (mode 0600,
 ///   and 0700 for directories that had to be made).
 ///
@@ -62,7 +72,9 @@ use crate::{Queue, QueueAdmin};
 pub struct SqliteQueue {
     path: PathBuf,
     clock: Clock,
+    pruning: Pruning,
     connection: ConnectionThread,
+    listener: OnceLock<Option<Listener>>,
 }
 
 /// How to open a [`SqliteQueue`].
@@ -73,6 +85,8 @@ pub struct SqliteOptions {
     pub clock: Clock,
     /// How long a call waits for another process that is writing: 15 s.
     pub busy_timeout: Duration,
+    /// How long ended jobs are kept: 30 days.
+    pub retention: Duration,
 }
 
 impl Default for SqliteOptions {
@@ -80,6 +94,7 @@ impl Default for SqliteOptions {
         Self {
             clock: Clock::System,
             busy_timeout: Duration::from_secs(15),
+            retention: Duration::from_hours(30 * 24),
         }
     }
 }
@@ -96,6 +111,13 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
+        self
+    }
+
+    /// Sets how long ended jobs are kept.
+    #[must_use]
+    pub fn with_retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
         self
     }
 }
@@ -121,6 +143,7 @@ impl SqliteQueue {
         let SqliteOptions {
             clock,
             busy_timeout,
+            retention,
         } = options;
         let path = path.into();
         let at = path.clone();
@@ -129,8 +152,47 @@ impl SqliteQueue {
         Ok(Self {
             path,
             clock,
+            pruning: Pruning::new(retention),
             connection,
+            listener: OnceLock::new(),
         })
+    }
+
+    /// Changes whenever something may have arrived: somebody wrote to the file, this value
+    /// included. A hint only; poll as well, since jobs also become ready by the passing of
+    /// time. `None` where the system does not tell of writes. Needs a tokio runtime.
+    pub fn arrivals(&self) -> Option<watch::Receiver<u64>> {
+        let start = || {
+            let listener = Listener::start(&self.path);
+            listener
+                .inspect_err(|error| tracing::debug!(%error, "not listening for arrivals"))
+                .ok()
+        };
+        let listener = self.listener.get_or_init(start);
+        listener.as_ref().map(Listener::arrivals)
+    }
+
+    /// Forgets up to `limit` jobs that ended at least `age` ago; answers how many.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] if the file cannot be written.
+    pub async fn prune(&self, age: Duration, limit: usize) -> Result<u64, Error> {
+        self.write("prune jobs", move |tx, now_ms| {
+            prune::prune(tx, age, limit, now_ms)
+        })
+        .await
+    }
+
+    /// Forgets old jobs, if it is time. A failure is no failure of the lease beside it, and
+    /// comes again with the next step.
+    async fn prune_now_and_then(&self) {
+        if !self.pruning.is_time() {
+            return;
+        }
+        match self.prune(self.pruning.retention(), PRUNE_AT_ONCE).await {
+            Ok(jobs) => self.pruning.pruned(jobs),
+            Err(error) => tracing::warn!(%error, "old jobs were not forgotten"),
+        }
     }
 
     /// Closes the file, after the calls that have begun.
@@ -148,22 +210,17 @@ impl SqliteQueue {
 
     /// Runs `work` in one transaction, which is kept if `work` succeeds.
     ///
-    /// The write lock is taken first (`BEGIN IMMEDIATE`), so that `work` never reads what
-    /// another process changes before it writes; then the clock is read, so that time
-    /// spent waiting for the lock is not taken from a lease.
+    /// The clock is read when the write lock is there, so that time spent waiting for the
+    /// lock is not taken from a lease.
     async fn write<T, F>(&self, action: &'static str, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, u64) -> Result<T, Failure> + Send + 'static,
     {
         let clock = self.clock.clone();
-        let call = self.connection.call(move |connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let answer = work(&transaction, clock.now_ms())?;
-            transaction.commit()?;
-            Ok(answer)
-        });
+        let call = self
+            .connection
+            .write(move |transaction| work(transaction, clock.now_ms()));
         call.await
             .map_err(|failure| failure.outward(&self.path, action))
     }
@@ -208,6 +265,8 @@ impl Queue for SqliteQueue {
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Option<Lease>, Error> {
+        // Before the lease, not after it: a caller that stops waiting then loses no job.
+        self.prune_now_and_then().await;
         let ttl = request.ttl;
         let taken = self
             .write("lease a job", move |tx, now_ms| {
@@ -298,6 +357,14 @@ impl QueueAdmin for SqliteQueue {
         let worker = worker.clone();
         self.read("list the jobs of a worker", move |tx| {
             admin::held(tx, &worker)
+        })
+        .await
+    }
+
+    async fn cancel_requested(&self, jobs: &[JobId]) -> Result<Vec<JobId>, Error> {
+        let jobs = jobs.to_vec();
+        self.read("ask which jobs are to stop", move |tx| {
+            admin::cancel_requested(tx, &jobs)
         })
         .await
     }

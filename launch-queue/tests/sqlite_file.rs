@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use launch_queue::clock::ManualClock;
 use launch_queue::config::id::{JobId, QueueName};
-use launch_queue::job::{EnqueueRequest, JobState, LeaseRequest, Priority};
+use launch_queue::config::outcome::{Outcome, Reason, Stage};
+use launch_queue::job::{EnqueueRequest, JobState, LeaseRequest, Priority, Report};
 use launch_queue::sqlite::{SqliteOptions, SqliteQueue};
 use launch_queue::{Error, Queue, QueueAdmin};
 use rusqlite::Connection;
@@ -114,7 +116,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
             &error,
             Error::Version {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -246,4 +248,76 @@ async fn a_spec_that_somebody_damaged_reaches_a_worker_as_text() {
     let queue = SqliteQueue::open(&path).await.unwrap();
     let lease = queue.lease(lease()).await.unwrap().unwrap();
     assert_eq!(lease.job.spec, "{\"entry\": ");
+}
+
+#[tokio::test]
+async fn jobs_that_ended_long_ago_are_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("queue.db");
+    let clock = ManualClock::at_ms(1_000_000);
+    let day = Duration::from_hours(24);
+    let options = SqliteOptions::default()
+        .with_clock(clock.clone())
+        .with_retention(day);
+    let queue = SqliteQueue::open_with(&path, options).await.unwrap();
+    for _ in 0..1100 {
+        queue.enqueue(job()).await.unwrap();
+        let lease = queue.lease(lease()).await.unwrap().unwrap();
+        let report = Report::new(Stage::Watch, "as said");
+        queue.report(&lease.hold, report).await.unwrap();
+        let outcome = Outcome::new(Reason::Succeeded, Stage::Watch);
+        queue.finish(&lease.hold, outcome).await.unwrap();
+    }
+    let waits = queue.enqueue(job()).await.unwrap();
+    assert_eq!(
+        queue.prune(day, 10_000).await.unwrap(),
+        0,
+        "none is that old"
+    );
+    clock.advance(day);
+    assert_eq!(queue.prune(day, 7).await.unwrap(), 7);
+    // Leasing does the rest: the first step is due a minute after the queue was opened,
+    // and a full one calls for the next.
+    queue.close().await;
+    let options = SqliteOptions::default()
+        .with_clock(clock)
+        .with_retention(day);
+    let queue = SqliteQueue::open_with(&path, options).await.unwrap();
+    for _ in 0..3 {
+        drop(queue.lease(lease()).await.unwrap());
+    }
+    let record = &queue.queues().await.unwrap()[0];
+    assert_eq!((record.ended, record.leased), (0, 1));
+    assert!(queue.job(&waits).await.unwrap().is_some());
+    queue.close().await;
+    let file = Connection::open(&path).unwrap();
+    for table in ["specs", "reports"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let left: i64 = file.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, i64::from(table == "specs"), "{table}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_that_another_process_enqueues_is_heard_of() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("queue.db");
+    let queue = SqliteQueue::open(&path).await.unwrap();
+    let mut arrivals = queue.arrivals().unwrap();
+    let other = SqliteQueue::open(&path).await.unwrap();
+    fs_err::write(home.path().join("other"), "not the queue").unwrap();
+    let quiet = tokio::time::timeout(Duration::from_millis(100), async {
+        arrivals.mark_unchanged();
+        arrivals.changed().await
+    });
+    assert!(quiet.await.is_err(), "another file is none of ours");
+    for _ in 0..3 {
+        arrivals.mark_unchanged();
+        other.enqueue(job()).await.unwrap();
+        let heard = tokio::time::timeout(Duration::from_secs(5), arrivals.changed());
+        heard.await.expect("it is told").unwrap();
+        assert!(queue.lease(lease()).await.unwrap().is_some());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

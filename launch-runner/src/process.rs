@@ -17,6 +17,7 @@
 //! machine ends the run, which is then reported lost. Off Linux, a supervisor is known
 //! by its process id alone.
 
+mod death;
 mod directory;
 mod limit;
 mod program;

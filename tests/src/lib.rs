@@ -71,11 +71,15 @@ impl From<Output> for Said {
     }
 }
 
-/// The program under test, which cargo builds beside this test.
+/// The program under test, which cargo builds beside this test, or that of
+/// `LAUNCH_TEST_PROGRAM`.
 ///
 /// # Panics
 /// If it is not there.
 pub fn program() -> PathBuf {
+    if let Some(given) = std::env::var_os("LAUNCH_TEST_PROGRAM") {
+        return given.into();
+    }
     let test = std::env::current_exe().expect("a test has a path");
     // Tests lie in target/PROFILE/deps, programs in target/PROFILE.
     let found = test
@@ -275,6 +279,27 @@ pub fn eventually<T>(what: &str, patience: Duration, mut is_so: impl FnMut() -> 
         );
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// What a page answers: its body.
+///
+/// # Panics
+/// If nobody answers.
+pub fn page(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).expect("the page is served");
+    let ask = format!("GET {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).expect("it listens");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    body.unwrap_or_default().to_owned()
+}
+
+/// The value of a series in a page of metrics.
+pub fn series(metrics: &str, name: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok()
 }
 
 /// Sends a signal to a child.

@@ -95,6 +95,9 @@ impl Launch {
     ) -> Result<Exit, Failure> {
         let journal = Journal::create(&app.settings.state.agents(), app.worker.as_str())
             .map_err(|error| Failure::doing("cannot open the journal", &error))?;
+        if lease.cancel_requested {
+            shutdown.cancel.cancel();
+        }
         let (id, entry) = (lease.job.id.clone(), Entry::new(lease.job, lease.hold));
         let log = app.settings.state.log(&entry.key());
         let console = Arc::new(Console::new(printer.clone()));

@@ -13,6 +13,7 @@ use crate::clock::show;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::global::Global;
+use crate::masking;
 use crate::printer::{Printer, table};
 use crate::settings::Settings;
 
@@ -101,6 +102,7 @@ impl Queue {
                 let missing =
                     || Failure::usage(format!("there is no job `{id}` in queue `{name}`"));
                 let record = record.ok_or_else(missing)?;
+                masking::spec(&record.job.spec);
                 printer.answer(&record, || job_text(&record))?;
             }
             Self::Items {
@@ -108,6 +110,9 @@ impl Queue {
             } => {
                 find(&*queue, &name).await?;
                 let records = queue.jobs(&name, limit).await?;
+                records
+                    .iter()
+                    .for_each(|record| masking::spec(&record.job.spec));
                 printer.answer(&records, || job_table(&records))?;
             }
             Self::Cancel { job } => cancel(&*queue, &job, printer).await?,

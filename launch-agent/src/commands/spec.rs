@@ -123,6 +123,7 @@ impl SpecArgs {
         self.set_source(&mut spec)?;
         self.set_rest(&mut spec)?;
         let value = Value::Object(spec);
+        crate::masking::spec(&value);
         let checked = load::spec_value("the run spec", &value).map_err(|report| {
             let failure = Failure::from(report);
             if self.has_source() {

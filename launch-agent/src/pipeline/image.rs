@@ -164,6 +164,7 @@ async fn ready(
     let credentials = task.app.registry.credentials(&image).await;
     let pull = credentials
         .map_err(|error| registry_stop(Stage::Plan, &error))?
+        .inspect(|credentials| crate::masking::secret(&credentials.password))
         .map(|credentials| (credentials.user, credentials.password));
     Ok(Ready {
         workload: Workload::Image { image, pull },
@@ -187,10 +188,12 @@ async fn in_engine(
                 reused: true,
                 ..
             } => {
+                task.progress.cached("image", true);
                 let result = format!("skipped: `{image}` is there");
                 Ok((image, result))
             }
             BuiltImage::Local { image, .. } => {
+                task.progress.cached("image", false);
                 let result = format!("image `{image}`");
                 Ok((image, result))
             }
@@ -208,7 +211,9 @@ async fn in_registry(
 ) -> Result<PinnedImage, Stop> {
     let registry = &task.app.registry;
     let image = &request.image.clone();
-    if let Some(digest) = find(task, image).await? {
+    let found = find(task, image).await?;
+    task.progress.cached("image", found.is_some());
+    if let Some(digest) = found {
         skipped(task, &format!("skipped: `{image}` is there"));
         return Ok(image.pin(digest));
     }
@@ -247,7 +252,9 @@ async fn from_cluster(
     choice: &Choice,
 ) -> Result<ImageRef, Stop> {
     let image = &request.image.clone();
-    if let Some(digest) = find_if_allowed(task, image).await? {
+    let found = find_if_allowed(task, image).await?;
+    task.progress.cached("image", found.is_some());
+    if let Some(digest) = found {
         task.app.clean_up(&request).await;
         skipped(task, &format!("skipped: `{image}` is there"));
         return Ok(image.pin(digest).image().clone());

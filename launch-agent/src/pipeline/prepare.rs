@@ -255,6 +255,7 @@ async fn working_copy(
     let known = known
         .await
         .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))?;
+    task.progress.cached("context", known.unchanged);
     Ok((directory, known))
 }
 
@@ -266,9 +267,11 @@ async fn hash(task: &Task<'_>, tree: &SourceTree, plan: &Plan) -> Result<Known, 
             .hash(tree.origin(), &plan.context, options, events)
             .await
     });
-    known
+    let known = known
         .await
-        .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))
+        .map_err(|error| stop(Reason::AgentFailed, Stage::Plan, &error))?;
+    task.progress.cached("context", known.unchanged);
+    Ok(known)
 }
 
 /// `destination:<tag>`, or a local name after the source.

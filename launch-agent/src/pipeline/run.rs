@@ -236,6 +236,7 @@ fn stop(error: &Error) -> Stop {
 /// Watches a run to its end, keeping its output and ending it when asked to.
 pub(super) async fn watch(task: &Task<'_>, run: Box<dyn Run>) -> Outcome {
     let start = Instant::now();
+    task.progress.begins(Stage::Watch);
     let mut events = run.events(task.progress.resume_log());
     let mut end = None;
     let mut ending = None;
@@ -307,7 +308,10 @@ fn see(task: &Task<'_>, event: Option<RunEvent>) -> Option<RunEnd> {
             task.progress.output(&bytes);
             None
         }
-        Some(RunEvent::Ended(end)) => Some(end),
+        Some(RunEvent::Ended(end)) => {
+            task.progress.output_ends();
+            Some(end)
+        }
         // A stream that ends without an end breaks its contract; nothing is known.
         None => Some(RunEnd::new(Reason::Lost, "the runner stopped watching")),
         Some(other) => {

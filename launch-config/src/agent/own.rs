@@ -1,6 +1,5 @@
 //! The blocks the Python agent does not have.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,21 +85,6 @@ impl BackendKind {
 pub struct JournalConfig {
     /// The directory; by default in the state directory.
     pub path: Option<PathBuf>,
-}
-
-/// The `observability` block: how the agent is watched.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(deny_unknown_fields)
-)]
-#[non_exhaustive]
-pub struct ObservabilityConfig {
-    /// Where health and metrics are served: `127.0.0.1:9090`. Reserved: this version
-    /// serves none.
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
-    pub address: Option<SocketAddr>,
 }
 
 /// The `retry` block: which jobs are put back, how often and when.
@@ -220,7 +204,6 @@ const BACKEND: &[&str] = &[
 ];
 const RETRY: &[&str] = &["preemptions", "failures", "reasons", "wait", "longest-wait"];
 const JOURNAL: &[&str] = &["path"];
-const OBSERVABILITY: &[&str] = &["address"];
 
 impl BackendConfig {
     pub(super) fn read(value: Option<&Value>, problems: &mut Problems) -> Self {
@@ -335,26 +318,6 @@ impl JournalConfig {
         let block = Fields::open(value, "journal", JOURNAL, Unknown::Error, problems);
         let path = block.text("path", problems).map(PathBuf::from);
         Self { path }
-    }
-}
-
-impl ObservabilityConfig {
-    pub(super) fn read(value: Option<&Value>, problems: &mut Problems) -> Self {
-        let path = "observability";
-        let block = Fields::open(value, path, OBSERVABILITY, Unknown::Error, problems);
-        let text = block.text("address", problems);
-        let address = text.as_ref().and_then(|text| text.parse().ok());
-        let path = block.at("address");
-        if let (Some(text), None) = (&text, address) {
-            let message = format!("`{text}` is no address with a port");
-            let problem = Problem::new(ProblemKind::Value, &path, message);
-            problems.push(problem.with_hint("write `127.0.0.1:9090`, or `0.0.0.0:9090` for all"));
-        }
-        if address.is_some() {
-            let message = "this version serves neither health nor metrics yet";
-            problems.push(Problem::warning(ProblemKind::NotYet, &path, message));
-        }
-        Self { address }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use launch_config::id::JobId;
 use launch_config::outcome::{Reason, Stage};
 
 use super::{Harness, PAST_TTL, TTL, done, enqueued, job, leased, maybe_leased, record};
@@ -60,6 +61,33 @@ pub async fn cancelling_a_held_job_tells_its_holder(harness: Arc<dyn Harness>) {
         .await
         .expect("finish");
     assert_eq!(record(&*queue, &id).await.outcome, Some(done("too late")));
+}
+
+/// One question tells of all, and only of those that are held and asked to stop.
+///
+/// # Panics
+/// If the queue breaks its contract.
+pub async fn the_jobs_asked_to_stop_are_told_at_once(harness: Arc<dyn Harness>) {
+    let queue = harness.handle().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        enqueued(&*queue, job()).await;
+        ids.push(leased(&*queue).await.hold);
+    }
+    let all: Vec<_> = ids.iter().map(|hold| hold.job.clone()).collect();
+    let asked = async |jobs: &[JobId]| queue.cancel_requested(jobs).await.expect("ask");
+    assert_eq!(asked(&all).await, [], "nobody asked");
+    queue.cancel(&all[1]).await.expect("cancel");
+    queue.cancel(&all[2]).await.expect("cancel");
+    let mut told = asked(&all).await;
+    told.sort();
+    let mut wanted = all[1..].to_vec();
+    wanted.sort();
+    assert_eq!(told, wanted);
+    assert_eq!(asked(&all[..1]).await, [], "not asked for");
+    queue.finish(&ids[1], done("done")).await.expect("finish");
+    assert_eq!(asked(&all).await, all[2..], "an ended job is over");
+    assert_eq!(asked(&[]).await, []);
 }
 
 /// A run may be there to be stopped, so the next holder gets the job, and the news.

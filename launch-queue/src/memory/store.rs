@@ -162,7 +162,7 @@ impl Store {
         entry.record.fence += 1;
         let mut lease = Lease::new(entry.record.job.clone(), entry.record.fence, ttl);
         lease.cancel_requested = entry.record.cancel_requested;
-        Some(lease)
+        Some(lease.with_times(entry.record.enqueued_at_ms, now_ms))
     }
 
     pub(super) fn renew(

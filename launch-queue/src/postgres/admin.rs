@@ -20,6 +20,9 @@ const QUEUES: &str = "SELECT name,
         settings
     FROM launch.queues LEFT JOIN launch.jobs ON queue = name GROUP BY name ORDER BY name";
 
+const CANCEL_REQUESTED: &str = "SELECT id FROM launch.jobs
+    WHERE id = ANY ($1) AND state = 'leased' AND cancel_requested";
+
 const REPORTS: &str = "SELECT report FROM launch.reports JOIN launch.jobs ON seq = job
     WHERE id = $1 ORDER BY number";
 
@@ -78,6 +81,16 @@ pub(super) async fn job(session: &Session, job: &JobId) -> Result<Option<JobReco
 async fn reports(session: &Session, job: &JobId) -> Result<Vec<Report>, Failure> {
     let rows = session.rows(REPORTS, &[&job.as_str()]).await?;
     rows.iter().map(record::report).collect()
+}
+
+pub(super) async fn cancel_requested(
+    session: &Session,
+    jobs: &[JobId],
+) -> Result<Vec<JobId>, Failure> {
+    let jobs: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+    let rows = session.rows(CANCEL_REQUESTED, &[&jobs]).await?;
+    let id = |row: &Row| Ok(record::word("id", row.try_get(0)?)?);
+    rows.iter().map(id).collect()
 }
 
 /// The records of jobs that `which` chooses.

@@ -1,7 +1,6 @@
 //! Taking a job, and forgetting old ones.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use launch_config::id::{JobId, QueueName};
 
@@ -9,33 +8,33 @@ use super::failure::Failure;
 use super::record::{StoredJob, stored_job, unsigned};
 use super::statement::{Session, ahead};
 use crate::job::{Lease, LeaseRequest};
+use crate::pruning::{PRUNE_AT_ONCE, Pruning};
 
 const MAKE_READY: &str = "SELECT launch.make_ready($1)";
 
-const LEASE: &str = "SELECT * FROM launch.lease($1, $2, $3, $4, $5)";
+/// The row that is joined is that of before the lease: when it was enqueued stays.
+const LEASE: &str = "SELECT lease.*, jobs.enqueued_at, launch.moment($5)
+    FROM launch.lease($1, $2, $3, $4, $5) AS lease JOIN launch.jobs USING (id)";
 
 const PRUNE: &str = "DELETE FROM launch.jobs WHERE seq IN (
         SELECT seq FROM launch.jobs
         WHERE state = 'ended' AND ended_at <= launch.moment($1) - $2::bigint
         ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
 
-/// How often a handle forgets old jobs, and how many at once: 1,000 a minute and agent,
-/// far more than an agent runs.
-const PRUNE_EVERY: Duration = Duration::from_mins(1);
-const PRUNE_AT_ONCE: usize = 1000;
-
 /// A job that was taken, as its columns hold it.
 pub(super) struct Taken {
     job: StoredJob,
     fence: u64,
     cancel_requested: bool,
+    enqueued_at_ms: u64,
+    leased_at_ms: u64,
 }
 
 impl Taken {
     pub(super) fn into_lease(self, ttl: Duration) -> Result<Lease, Failure> {
         let mut lease = Lease::new(self.job.into_job()?, self.fence, ttl);
         lease.cancel_requested = self.cancel_requested;
-        Ok(lease)
+        Ok(lease.with_times(self.enqueued_at_ms, self.leased_at_ms))
     }
 }
 
@@ -65,6 +64,8 @@ pub(super) async fn lease(
         job: stored_job(&row)?,
         fence: unsigned(row.try_get(5)?),
         cancel_requested: row.try_get(6)?,
+        enqueued_at_ms: unsigned(row.try_get(7)?),
+        leased_at_ms: unsigned(row.try_get(8)?),
     }))
 }
 
@@ -75,42 +76,14 @@ pub(super) async fn prune(session: &Session, age: Duration, limit: usize) -> Res
         .await
 }
 
-/// Forgets old jobs now and then, beside leases: no other process is needed for it.
-#[derive(Debug)]
-pub(super) struct Pruning {
-    retention: Duration,
-    last: Mutex<Option<Instant>>,
-}
-
-impl Pruning {
-    pub(super) fn new(retention: Duration) -> Self {
-        Self {
-            retention,
-            last: Mutex::new(None),
-        }
+/// Forgets old jobs, if it is time. A failure is no failure of the lease beside it, and
+/// comes again with the next step.
+pub(super) async fn prune_now_and_then(session: &Session, pruning: &Pruning) {
+    if !pruning.is_time() {
+        return;
     }
-
-    /// Does a step, if the last one is long enough ago. A failure is no failure of the
-    /// lease beside it, and comes again with the next step.
-    pub(super) async fn step(&self, session: &Session) {
-        if !self.is_time() {
-            return;
-        }
-        match prune(session, self.retention, PRUNE_AT_ONCE).await {
-            Ok(0) => {}
-            Ok(jobs) => tracing::debug!(jobs, "forgot old jobs"),
-            Err(error) => tracing::warn!(%error, "old jobs were not forgotten"),
-        }
-    }
-
-    fn is_time(&self) -> bool {
-        let Ok(mut last) = self.last.lock() else {
-            return false;
-        };
-        let is_time = last.is_none_or(|last| last.elapsed() >= PRUNE_EVERY);
-        if is_time {
-            *last = Some(Instant::now());
-        }
-        is_time
+    match prune(session, pruning.retention(), PRUNE_AT_ONCE).await {
+        Ok(jobs) => pruning.pruned(jobs),
+        Err(error) => tracing::warn!(%error, "old jobs were not forgotten"),
     }
 }

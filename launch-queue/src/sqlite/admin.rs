@@ -1,5 +1,7 @@
 //! Looking at queues and jobs.
 
+use std::collections::HashSet;
+
 use launch_config::id::{JobId, QueueName, WorkerName};
 use rusqlite::{Row, Transaction, params};
 
@@ -13,6 +15,9 @@ const QUEUES: &str = "SELECT name,
         count(*) FILTER (WHERE state = 'ended'),
         settings
     FROM queues LEFT JOIN jobs ON queue = name GROUP BY name ORDER BY name";
+
+const CANCEL_REQUESTED: &str =
+    "SELECT id FROM jobs WHERE state = 'leased' AND cancel_requested = 1";
 
 const REPORTS: &str =
     "SELECT report FROM reports JOIN jobs ON seq = job WHERE id = ?1 ORDER BY number";
@@ -57,6 +62,19 @@ pub(super) fn job(tx: &Transaction<'_>, job: &JobId) -> Result<Option<JobRecord>
     };
     record.reports = reports(tx, job)?;
     Ok(Some(record))
+}
+
+/// Of all jobs that are to stop, which are few and have an index, those that are asked for.
+pub(super) fn cancel_requested(
+    tx: &Transaction<'_>,
+    jobs: &[JobId],
+) -> Result<Vec<JobId>, Failure> {
+    let mut statement = tx.prepare_cached(CANCEL_REQUESTED)?;
+    let all = collect(statement.query([])?, |row| {
+        Ok(record::word("id", &row.get::<_, String>(0)?)?)
+    })?;
+    let asked: HashSet<&JobId> = jobs.iter().collect();
+    Ok(all.into_iter().filter(|id| asked.contains(id)).collect())
 }
 
 fn reports(tx: &Transaction<'_>, job: &JobId) -> Result<Vec<Report>, Failure> {

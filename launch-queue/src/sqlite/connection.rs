@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::Failure;
@@ -10,7 +10,20 @@ use super::failure::Failure;
 /// How many calls may wait for the thread before callers wait to hand theirs over.
 const WAITING_CALLS: usize = 64;
 
-type Call = Box<dyn FnOnce(&mut Connection) + Send>;
+/// How many writes share a transaction at most: none waits long for those after it.
+const SHARED: usize = 64;
+
+/// Tells a caller what became of a write, once its transaction is through.
+type Tell = Box<dyn FnOnce(Result<(), &rusqlite::Error>)>;
+
+/// Work on the connection.
+enum Call {
+    Read(Box<dyn FnOnce(&mut Connection) + Send>),
+    Write(Write),
+}
+
+/// A write, given the transaction it is part of, or why there is none.
+type Write = Box<dyn FnOnce(Result<&Transaction<'_>, rusqlite::Error>) -> Tell + Send>;
 
 /// A connection that is used by one thread, in the order of calls.
 ///
@@ -55,12 +68,42 @@ impl ConnectionThread {
         F: FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
     {
         let (answer, done) = oneshot::channel();
-        let call: Call = Box::new(move |connection| {
+        let call = Call::Read(Box::new(move |connection| {
             if !answer.is_closed() {
                 drop(answer.send(work(connection)));
             }
-        });
+        }));
         self.calls.send(call).await.map_err(|_| Failure::Stopped)?;
+        done.await.map_err(|_| Failure::Stopped)?
+    }
+
+    /// Runs `work` on the thread, in a transaction that is kept if `work` succeeds; as
+    /// [`call`](Self::call) else. Writes that wait for each other share one transaction, and
+    /// so one wait for the disk: each is undone alone if it fails, and none is answered
+    /// before all are on the disk.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let (answer, done) = oneshot::channel();
+        let call: Write = Box::new(move |transaction| -> Tell {
+            if answer.is_closed() {
+                return Box::new(|_| {});
+            }
+            let result = match transaction {
+                Ok(transaction) => alone(transaction, work),
+                Err(error) => Err(error.into()),
+            };
+            Box::new(move |kept| {
+                let unkept = |error: &rusqlite::Error| Failure::Unkept(error.to_string());
+                drop(answer.send(kept.map_err(unkept).and(result)));
+            })
+        });
+        self.calls
+            .send(Call::Write(call))
+            .await
+            .map_err(|_| Failure::Stopped)?;
         done.await.map_err(|_| Failure::Stopped)?
     }
 
@@ -74,8 +117,66 @@ impl ConnectionThread {
 
 fn serve(mut connection: Connection, mut waiting: mpsc::Receiver<Call>) {
     while let Some(call) = waiting.blocking_recv() {
-        call(&mut connection);
+        let mut next = Some(call);
+        while let Some(call) = next.take() {
+            match call {
+                Call::Read(call) => call(&mut connection),
+                Call::Write(call) => next = share(&mut connection, call, &mut waiting),
+            }
+        }
     }
+}
+
+/// Runs a write and those that wait behind it in one transaction; answers the call that is
+/// none of them.
+///
+/// The write lock is taken first, so that no write reads what another process changes before
+/// it writes.
+fn share(
+    connection: &mut Connection,
+    first: Write,
+    waiting: &mut mpsc::Receiver<Call>,
+) -> Option<Call> {
+    let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+    let transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            first(Err(error))(Ok(()));
+            return None;
+        }
+    };
+    let (mut told, mut next) = (vec![first(Ok(&transaction))], None);
+    // Some failures undo all of it: then those before are told so, and none follows.
+    while told.len() < SHARED && !transaction.is_autocommit() {
+        match waiting.try_recv() {
+            Ok(Call::Write(call)) => told.push(call(Ok(&transaction))),
+            Ok(read) => {
+                next = Some(read);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    let kept = transaction.commit();
+    for tell in told {
+        tell(kept.as_ref().map(|()| ()));
+    }
+    next
+}
+
+/// Runs a write so that it can be undone without those it shares its transaction with.
+fn alone<T>(
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    transaction.execute_batch("SAVEPOINT one")?;
+    let result = work(transaction);
+    let end = match result {
+        Ok(_) => "RELEASE one",
+        Err(_) => "ROLLBACK TO one; RELEASE one",
+    };
+    transaction.execute_batch(end)?;
+    result
 }
 
 #[cfg(test)]
@@ -111,6 +212,39 @@ mod tests {
         thread.call(saying("kept")).await.unwrap();
         drop(note);
         assert_eq!(notes.iter().collect::<Vec<_>>(), ["kept"]);
+    }
+
+    #[tokio::test]
+    async fn writes_that_wait_share_a_transaction_and_fail_alone() {
+        let thread = start().await;
+        let (release, released) = blocking::channel::<()>();
+        let make = thread.write(|tx| Ok(tx.execute_batch("CREATE TABLE t (n UNIQUE)")?));
+        make.await.unwrap();
+        let insert = |number: i64| {
+            thread.write(move |tx| {
+                tx.execute("INSERT INTO t VALUES (?1)", [number])?;
+                // All that waited are seen by the last, before anything is kept.
+                let seen: i64 = tx.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?;
+                Ok((seen, tx.is_autocommit()))
+            })
+        };
+        let slow = thread.call(move |_| released.recv().map_err(|_| Failure::Stopped));
+        let hold = async {
+            tokio::task::yield_now().await;
+            release.send(()).unwrap();
+        };
+        let (slow, one, again, two, ()) = tokio::join!(slow, insert(1), insert(1), insert(2), hold);
+        slow.unwrap();
+        assert_eq!(one.unwrap(), (1, false));
+        assert!(
+            matches!(again, Err(Failure::Sqlite(_))),
+            "it is there already"
+        );
+        assert_eq!(two.unwrap(), (2, false));
+        let left = thread.call(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(left.await.unwrap(), 2);
     }
 
     #[tokio::test]

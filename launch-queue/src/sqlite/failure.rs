@@ -31,6 +31,9 @@ pub(super) enum Failure {
     /// The file system has no shared memory.
     #[error("the file system does not support a write-ahead log (journal mode is `{0}`)")]
     NoWal(String),
+    /// The transaction a write was part of could not be kept.
+    #[error("it could not be kept: {0}")]
+    Unkept(String),
     /// The connection's thread is gone: it panicked.
     #[error("the queue's thread has stopped")]
     Stopped,

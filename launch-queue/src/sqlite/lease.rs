@@ -25,7 +25,8 @@ const ONLY: &str = "SELECT seq, queue FROM jobs WHERE id = ?1 AND ready = 1
 const TAKE: &str = "UPDATE jobs SET state = 'leased', ready = 0, due_at = ?2,
     fence = fence + 1, held = 1, worker = ?3 WHERE seq = ?1";
 
-const TAKEN: &str = "SELECT id, queue, priority, attempt, spec, fence, cancel_requested
+const TAKEN: &str =
+    "SELECT id, queue, priority, attempt, spec, fence, cancel_requested, enqueued_at
     FROM jobs JOIN specs ON job = seq WHERE seq = ?1";
 
 /// A job that was taken, as its columns hold it.
@@ -33,6 +34,8 @@ pub(super) struct Taken {
     job: StoredJob,
     fence: u64,
     cancel_requested: bool,
+    enqueued_at_ms: u64,
+    leased_at_ms: u64,
 }
 
 impl Taken {
@@ -40,7 +43,7 @@ impl Taken {
     pub(super) fn into_lease(self, ttl: Duration) -> Result<Lease, Failure> {
         let mut lease = Lease::new(self.job.into_job()?, self.fence, ttl);
         lease.cancel_requested = self.cancel_requested;
-        Ok(lease)
+        Ok(lease.with_times(self.enqueued_at_ms, self.leased_at_ms))
     }
 }
 
@@ -64,6 +67,8 @@ pub(super) fn lease(
             job: record::stored_job(row)?,
             fence,
             cancel_requested,
+            enqueued_at_ms: unsigned(row.get(7)?),
+            leased_at_ms: now_ms,
         })
     })?;
     Ok(Some(taken))

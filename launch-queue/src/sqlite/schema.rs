@@ -11,11 +11,14 @@ use super::file;
 
 /// The steps from an empty file to today's schema. The file's `user_version` counts the
 /// steps it has made. A step that was released is never edited; a change is a new step.
-const MIGRATIONS: [&str; VERSION as usize] =
-    [include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
+const MIGRATIONS: [&str; VERSION as usize] = [
+    include_str!("schema/v1.sql"),
+    include_str!("schema/v2.sql"),
+    include_str!("schema/v3.sql"),
+];
 
 /// The schema version this code writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Says that a file is ours: "LNCQ", in SQLite's header field for that.
 const APPLICATION_ID: i32 = 0x4c4e_4351;

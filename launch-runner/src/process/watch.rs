@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use rustix::process::Pid;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::blocking;
+use super::death::Death;
 use super::directory::{RunDirectory, Status};
 use crate::run::{RunEnd, RunEvent, RunState};
 
@@ -27,6 +29,8 @@ pub(super) fn events(directory: RunDirectory, offset: u64) -> BoxStream<'static,
         offset,
         buffer: vec![0; CHUNK],
         state: None,
+        watched: None,
+        death: None,
         pause: SOON,
         end: None,
         done: false,
@@ -57,6 +61,10 @@ struct Watch {
     offset: u64,
     buffer: Vec<u8>,
     state: Option<RunState>,
+    /// The supervisor whose end is listened for.
+    watched: Option<Pid>,
+    /// Tells at once when the supervisor ends; without it, the end is seen with the next look.
+    death: Option<Death>,
     pause: Duration,
     end: Option<RunEnd>,
     done: bool,
@@ -83,17 +91,41 @@ impl Watch {
                 Look::Changed(state) => return Some(RunEvent::State(state)),
                 // What it wrote last is still to be read.
                 Look::Ended(end) => self.end = Some(end),
-                Look::Same => {
-                    tokio::time::sleep(self.pause).await;
-                    self.pause = (self.pause * 2).min(LATER);
-                }
+                Look::Same => self.wait().await,
             }
+        }
+    }
+
+    /// Waits for a while, or until the run has ended.
+    async fn wait(&mut self) {
+        let pause = tokio::time::sleep(self.pause);
+        self.pause = (self.pause * 2).min(LATER);
+        match &self.death {
+            // Heard of once: what is still to come then is seen by looking.
+            Some(death) => tokio::select! {
+                () = death.comes() => self.death = None,
+                () = pause => {}
+            },
+            None => pause.await,
+        }
+    }
+
+    /// Listens for the end of the supervisor. It may end, and its number be given to another,
+    /// between look and watch: then the next look finds it gone.
+    fn watch(&mut self, supervisor: Pid) {
+        if self.watched != Some(supervisor) {
+            self.watched = Some(supervisor);
+            self.death = Death::of(supervisor);
         }
     }
 
     async fn look(&mut self) -> Look {
         let directory = self.directory.clone();
-        let state = match blocking(move || directory.status()).await {
+        let status = blocking(move || directory.status()).await;
+        if let Ok(Status::Running { group, .. }) = &status {
+            self.watch(*group);
+        }
+        let state = match status {
             Ok(Status::Ended(end)) => return Look::Ended(end),
             Ok(Status::Gone) => {
                 return Look::Ended(RunEnd::lost("the run's directory was removed"));
