@@ -9,7 +9,7 @@ use launch_config::agent::BuilderKind;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
 use launch_registry::{PushEvent, PushEvents};
-use launch_runner::run::Workload;
+use launch_runner::run::{CodeMount, Workload};
 
 use super::prepare::{Planned, stop, with_events};
 use super::{Stop, Task};
@@ -22,14 +22,8 @@ pub(super) struct Ready {
     workload: Workload,
     command: Vec<String>,
     choice: Choice,
-    mount: Option<Mount>,
-}
-
-/// A directory of this machine in a container.
-#[derive(Debug)]
-pub(super) struct Mount {
-    pub(super) directory: PathBuf,
-    pub(super) work_dir: String,
+    /// Code that the image does not hold.
+    code: Option<CodeMount>,
 }
 
 impl Ready {
@@ -45,12 +39,8 @@ impl Ready {
         }
     }
 
-    pub(super) fn mount(&self) -> Option<&Mount> {
-        self.mount.as_ref()
-    }
-
-    pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
-        (self.workload, self.command)
+    pub(super) fn into_parts(self) -> (Workload, Vec<String>, Option<CodeMount>) {
+        (self.workload, self.command, self.code)
     }
 }
 
@@ -82,26 +72,23 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                 workload,
                 command,
                 choice,
-                mount: None,
+                code: None,
             })
         }
         Planned::Mounted {
-            directory,
             mounted,
-            work_dir,
+            code,
             choice,
         } => {
             skipped(
                 task,
                 "skipped: the builder is `noop`, and the code is mounted",
             );
-            let image = mounted.image.clone();
-            let mount = Some(Mount {
-                directory,
-                work_dir,
-            });
-            let ready = ready(task, image, mounted.command, choice).await?;
-            Ok(Ready { mount, ..ready })
+            let ready = ready(task, mounted.image, mounted.command, choice).await?;
+            Ok(Ready {
+                code: Some(code),
+                ..ready
+            })
         }
         Planned::Build {
             request,
@@ -124,7 +111,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                     workload: Workload::Image { image, pull: None },
                     command,
                     choice,
-                    mount: None,
+                    code: None,
                 })
             };
             drop((flight, tree));
@@ -156,7 +143,7 @@ async fn ready(
         workload: Workload::Image { image, pull },
         command,
         choice,
-        mount: None,
+        code: None,
     })
 }
 
