@@ -343,7 +343,12 @@ impl App {
 impl Docker {
     /// Where no engine is, this fails, and the agent goes on without.
     fn connect(settings: &Settings) -> Result<Self, Failure> {
-        let builder = launch_builder::docker::DockerBuilder::connect()?;
+        let config = &settings.config.builder;
+        let mut builder = launch_builder::docker::DockerBuilder::connect()?
+            .with_cache_from(config.cache_from.iter().cloned());
+        if config.inline_cache {
+            builder = builder.with_inline_cache();
+        }
         // The state directory owns what runs for it: another one leaves it alone.
         let owner = settings.state.path().display().to_string();
         let runner = launch_runner::docker::DockerRunner::connect(owner)?;

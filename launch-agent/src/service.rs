@@ -20,8 +20,8 @@ use crate::notify::Manager;
 use crate::shutdown::Shutdown;
 use crate::slots::{Kind, Slot, Slots};
 use crate::vitals::{Phase, Seat, Vitals};
-use crate::{sweep, takeover};
 use crate::worker::{self, Ended, Signals, Work};
+use crate::{sweep, takeover};
 
 /// What to do.
 #[derive(Debug)]

@@ -1,12 +1,24 @@
 //! Builds with a Docker Engine, through its API.
 //!
-//! BuildKit builds what needs it (secrets, `RUN --mount`), where the engine has it, which is
-//! every Docker Engine since 18.09. The classic builder builds the rest, and everything on
-//! others (Podman), behind TLS, and where `DOCKER_BUILDKIT=0` asks for it, as with the
-//! `docker` program: BuildKit reads no ignore file in an archive, so a `COPY . .` of its can
-//! copy what is added to a context, the Dockerfile above all. The context streams from
-//! the disk into the request; nothing is written beside the user's files, and memory does not
-//! grow with the size of anything.
+//! BuildKit builds, where the engine has it, which is every Docker Engine since 18.09. The
+//! classic builder does on others (Podman), behind TLS, and where `DOCKER_BUILDKIT=0` asks
+//! for it, as with the `docker` program.
+//!
+//! One more build is the classic builder's: that of a Dockerfile which lies outside its
+//! context, or which the ignore rules leave out, if it needs nothing of BuildKit (secrets,
+//! `RUN --mount`, here-documents). BuildKit reads no ignore file in an archive, and a
+//! `COPY . .` of its would copy the Dockerfile that was added.
+//!
+//! The context streams from the disk into the request; nothing is written beside the user's
+//! files, and memory does not grow with the size of anything.
+//!
+//! # The cache
+//!
+//! The engine keeps the steps of its builds, and takes what did not change from there.
+//! [`DockerBuilder::with_cache_from`] takes steps from images as well, so that a new machine
+//! need not begin with nothing, and [`DockerBuilder::with_inline_cache`] makes such images.
+//! [`DockerBuilder::without_cache`] runs every step. None of it has a part in a tag: a step
+//! that is taken is the step that would have been run.
 //!
 //! Closing the connection is how a build is cancelled, so dropping the future of
 //! [`Builder::build`] is enough: the engine stops the step that runs and removes its
@@ -15,6 +27,8 @@
 mod body;
 mod build;
 mod buildkit;
+mod cache;
+mod engine;
 mod export;
 mod layout;
 
@@ -24,13 +38,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::auth::DockerCredentials;
-use bollard::errors::Error as EngineError;
-use bollard::models::ImageInspect;
-use launch_config::image::{Digest, ImageRef};
+use launch_config::image::ImageRef;
 use launch_config::secret::Secret;
 
 use self::buildkit::Address;
+use self::cache::Cache;
+use self::engine::{silent, unavailable};
 use crate::error::Error;
 use crate::event::Events;
 use crate::{BuildRequest, Builder, BuiltImage, Delivery};
@@ -40,10 +53,6 @@ pub(crate) const NAME: &str = "docker";
 
 /// The engine answers a ping in this time or is not there.
 const PING: Duration = Duration::from_secs(5);
-/// A question about an image it has.
-const QUESTION: Duration = Duration::from_secs(30);
-/// A question it has to ask a registry first.
-const REGISTRY_QUESTION: Duration = Duration::from_secs(15);
 /// A build without an end is ended after this, if nobody set another limit.
 const BUILD: Duration = Duration::from_hours(2);
 
@@ -53,7 +62,7 @@ pub struct DockerBuilder {
     docker: Docker,
     /// Where BuildKit may be; what it takes is more than the library's calls.
     address: Option<Address>,
-    is_cached: bool,
+    cache: Cache,
     network: Option<String>,
     timeout: Duration,
     logins: HashMap<String, (String, Secret)>,
@@ -87,7 +96,7 @@ impl DockerBuilder {
         Self {
             docker,
             address: None,
-            is_cached: true,
+            cache: Cache::default(),
             network: None,
             timeout: BUILD,
             logins: HashMap::new(),
@@ -104,7 +113,39 @@ impl DockerBuilder {
     /// Runs every step anew, whatever was built before.
     #[must_use]
     pub fn without_cache(mut self) -> Self {
-        self.is_cached = false;
+        self.cache.is_off = true;
+        self
+    }
+
+    /// Takes steps from these images too, the first that has one.
+    ///
+    /// BuildKit asks their registries, and finds steps in images that were built with
+    /// [`DockerBuilder::with_inline_cache`]; one that cannot be had is a warning. The classic
+    /// builder finds them in any image, but only in those that its engine has.
+    ///
+    /// ```no_run
+    /// use launch_builder::docker::DockerBuilder;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let image = "registry.example.com/team/train:main".parse()?;
+    /// let builder = DockerBuilder::connect()?
+    ///     .with_cache_from([image])
+    ///     .with_inline_cache();
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_cache_from(mut self, images: impl IntoIterator<Item = ImageRef>) -> Self {
+        self.cache.add(images);
+        self
+    }
+
+    /// Notes in every image which steps made it, for builds elsewhere that take them with
+    /// [`DockerBuilder::with_cache_from`] once it is pushed. Only BuildKit does, and only for
+    /// the steps of the last stage.
+    #[must_use]
+    pub fn with_inline_cache(mut self) -> Self {
+        self.cache.is_inline = true;
         self
     }
 
@@ -134,41 +175,6 @@ impl DockerBuilder {
         self
     }
 
-    /// What a base image's reference stands for now: the digest it was pulled by, or the id
-    /// of an image that was made here; if the engine has none, the digest its registry has,
-    /// as far as the engine can tell within 15 seconds. `None` if it cannot be had.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] if the engine itself does not answer.
-    pub async fn base_digest(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
-        if let Some(found) = self.inspect(image).await? {
-            let place = |image: &ImageRef| (image.host().to_owned(), image.repository());
-            let digests = found.repo_digests.unwrap_or_default();
-            let pulled = digests
-                .iter()
-                .filter_map(|text| text.parse::<ImageRef>().ok());
-            let mut pulled = pulled
-                .filter(|pulled| place(pulled) == place(image))
-                .filter_map(|pulled| pulled.digest());
-            let id = || found.id.and_then(|id| id.parse().ok());
-            return Ok(pulled.next().or_else(id));
-        }
-        let name = image.to_string();
-        let login = self.login(image.host());
-        let asking = self.docker.inspect_registry_image(&name, login);
-        match tokio::time::timeout(REGISTRY_QUESTION, asking).await {
-            Ok(Ok(found)) => Ok(found
-                .descriptor
-                .digest
-                .and_then(|digest| digest.parse().ok())),
-            Ok(Err(error)) => {
-                tracing::debug!(%image, %error, "the base image does not resolve");
-                Ok(None)
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
     /// Where BuildKit is to be asked; `None` if the classic builder is.
     async fn buildkit(&self) -> Result<Option<Address>, Error> {
         match &self.address {
@@ -182,41 +188,6 @@ impl DockerBuilder {
         let passwords = self.logins.values().map(|(_, password)| password);
         passwords.chain(request.secrets.values()).cloned().collect()
     }
-
-    /// The engine's id of an image it has.
-    async fn find(&self, image: &ImageRef) -> Result<Option<Digest>, Error> {
-        let found = self.inspect(image).await?;
-        Ok(found.and_then(|found| found.id?.parse().ok()))
-    }
-
-    async fn inspect(&self, image: &ImageRef) -> Result<Option<ImageInspect>, Error> {
-        let name = image.to_string();
-        let answer = tokio::time::timeout(QUESTION, self.docker.inspect_image(&name)).await;
-        match answer.map_err(|_| silent(QUESTION))? {
-            Ok(inspected) => Ok(Some(inspected)),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
-    fn login(&self, host: &str) -> Option<DockerCredentials> {
-        self.logins
-            .get(host)
-            .map(|(user, password)| DockerCredentials {
-                username: Some(user.clone()),
-                password: Some(password.expose().to_owned()),
-                serveraddress: Some(host.to_owned()),
-                ..DockerCredentials::default()
-            })
-    }
-
-    /// All logins, as a classic build takes them.
-    fn credentials(&self) -> HashMap<String, DockerCredentials> {
-        let hosts = self.logins.keys();
-        hosts
-            .filter_map(|host| Some((host.clone(), self.login(host)?)))
-            .collect()
-    }
 }
 
 impl fmt::Debug for DockerBuilder {
@@ -225,6 +196,7 @@ impl fmt::Debug for DockerBuilder {
         f.debug_struct("DockerBuilder")
             .field("network", &self.network)
             .field("timeout", &self.timeout)
+            .field("cache", &self.cache)
             .field("logins", &hosts)
             .finish_non_exhaustive()
     }
@@ -274,40 +246,4 @@ impl Builder for DockerBuilder {
             }
         }
     }
-}
-
-fn silent(waited: Duration) -> Error {
-    let missing = format!(
-        "the Docker Engine did not answer within {} s",
-        waited.as_secs()
-    );
-    Error::Unavailable {
-        builder: NAME,
-        missing,
-        source: None,
-    }
-}
-
-fn unavailable(error: EngineError) -> Error {
-    let missing = match &error {
-        EngineError::DockerResponseServerError { status_code, .. } => {
-            format!("the Docker Engine answers {status_code}")
-        }
-        _ => "the Docker Engine does not answer (is it running, and may this user use it?)".into(),
-    };
-    Error::Unavailable {
-        builder: NAME,
-        missing,
-        source: Some(error.into()),
-    }
-}
-
-fn is_not_found(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
 }

@@ -9,7 +9,7 @@ use launch_config::agent::BuilderKind;
 use launch_config::image::{Digest, ImageRef, PinnedImage};
 use launch_config::outcome::{Reason, Stage};
 use launch_registry::{PushEvent, PushEvents};
-use launch_runner::run::Workload;
+use launch_runner::run::{CodeMount, Workload};
 
 use super::prepare::{Planned, stop, with_events};
 use super::{Stop, Task};
@@ -22,16 +22,10 @@ pub(super) struct Ready {
     workload: Workload,
     command: Vec<String>,
     choice: Choice,
-    mount: Option<Mount>,
+    /// Code that the image does not hold.
+    code: Option<CodeMount>,
     /// The image that the W&B job is, whose run is told so.
     job_image: Option<ImageRef>,
-}
-
-/// A directory of this machine in a container.
-#[derive(Debug)]
-pub(super) struct Mount {
-    pub(super) directory: PathBuf,
-    pub(super) work_dir: String,
 }
 
 impl Ready {
@@ -56,12 +50,8 @@ impl Ready {
         self.job_image.as_ref()
     }
 
-    pub(super) fn mount(&self) -> Option<&Mount> {
-        self.mount.as_ref()
-    }
-
-    pub(super) fn into_workload(self) -> (Workload, Vec<String>) {
-        (self.workload, self.command)
+    pub(super) fn into_parts(self) -> (Workload, Vec<String>, Option<CodeMount>) {
+        (self.workload, self.command, self.code)
     }
 }
 
@@ -93,27 +83,24 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                 workload,
                 command,
                 choice,
-                mount: None,
+                code: None,
                 job_image: None,
             })
         }
         Planned::Mounted {
-            directory,
             mounted,
-            work_dir,
+            code,
             choice,
         } => {
             skipped(
                 task,
                 "skipped: the builder is `noop`, and the code is mounted",
             );
-            let image = mounted.image.clone();
-            let mount = Some(Mount {
-                directory,
-                work_dir,
-            });
-            let ready = ready(task, image, mounted.command, choice).await?;
-            Ok(Ready { mount, ..ready })
+            let ready = ready(task, mounted.image, mounted.command, choice).await?;
+            Ok(Ready {
+                code: Some(code),
+                ..ready
+            })
         }
         Planned::Build {
             request,
@@ -136,7 +123,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
                     workload: Workload::Image { image, pull: None },
                     command,
                     choice,
-                    mount: None,
+                    code: None,
                     job_image: None,
                 })
             };
@@ -170,7 +157,7 @@ async fn ready(
         workload: Workload::Image { image, pull },
         command,
         choice,
-        mount: None,
+        code: None,
         job_image: None,
     })
 }

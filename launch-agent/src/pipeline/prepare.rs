@@ -12,6 +12,7 @@ use launch_config::image::{Digest, ImageRef};
 use launch_config::job::{CanBuild, Next, Project, RefuseProject};
 use launch_config::outcome::{Reason, Stage};
 use launch_config::spec::{Resource, RunSpec};
+use launch_runner::run::{CodeMount, CodeSource};
 use tokio::sync::mpsc;
 
 use super::fetch::{Asked, Got};
@@ -39,9 +40,8 @@ pub(super) enum Planned {
     },
     /// It runs in a base image, from its working copy: nothing builds images here.
     Mounted {
-        directory: PathBuf,
         mounted: Box<Mounted>,
-        work_dir: String,
+        code: CodeMount,
         choice: Choice,
     },
     /// Its image is to be found or built. Keeps the checkout alive.
@@ -184,10 +184,10 @@ async fn plan_mounted(
     check_early(task, &choice).await?;
     let (directory, known) = working_copy(task, tree, key).await?;
     let result = format!("{}, mounted into `{}`", describe(&known), mounted.image);
+    let code = CodeMount::new(CodeSource::Directory(directory));
     let planned = Planned::Mounted {
-        directory,
         mounted: Box::new(mounted),
-        work_dir: spec.overrides.working_dir.path(),
+        code: code.with_working_dir(spec.overrides.working_dir.clone()),
         choice,
     };
     Ok((planned, result))

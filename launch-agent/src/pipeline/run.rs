@@ -9,13 +9,13 @@ use launch_config::macros::Macros;
 use launch_config::outcome::{Outcome, Reason, Stage};
 use launch_config::policy::Refusal;
 use launch_config::source::Source;
-use launch_config::spec::{CODE_MOUNT, Resource, RunSpec, Service};
+use launch_config::spec::{Resource, RunSpec, Service};
 use launch_queue::job::Job;
 use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
 use launch_runner::{Error, Runner};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::image::{Mount, Ready};
+use super::image::Ready;
 use super::{Stop, Task};
 use crate::report::Row;
 
@@ -129,11 +129,10 @@ fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<R
     let macros = Macros::of(spec, job.id.as_str(), ready.image());
     let args = macros.fill(&spec.args_for(resource));
     judge(task, resource, &args)?;
-    let args = with_mount(args, ready.mount());
     let args = with_loopback(args, resource, context.base_url.as_deref());
     // An image that nobody built here may have moved since the engine last saw its tag.
     let refresh = ready.choice().builder == BuilderKind::Noop;
-    let (workload, command) = ready.into_workload();
+    let (workload, command, code) = ready.into_parts();
     let mut request = RunRequest::new(job.run_key(), workload)
         .with_command(command)
         .with_refresh(refresh)
@@ -144,6 +143,8 @@ fn request(task: &Task<'_>, spec: &RunSpec, job: &Job, ready: Ready) -> Result<R
         .with_env("LAUNCH_ATTEMPT", job.attempt.to_string())
         .with_label("launch.queue", job.queue.as_str());
     request = request.with_services(services(task, spec, &macros)?);
+    // The agent's own mount: no policy is asked.
+    request.code = code;
     request.env.extend(job_environment(spec, &context));
     Ok(request)
 }
@@ -201,27 +202,6 @@ fn judge(task: &Task<'_>, resource: Resource, args: &Value) -> Result<(), Stop> 
         let hint = refusals.iter().find_map(Refusal::hint);
         Stop::error(Reason::Refused, Stage::Submit, &refusals).with_hint(hint.as_deref())
     })
-}
-
-/// The queue's arguments, and the mount of the code: the agent's own, so no policy is asked.
-fn with_mount(mut args: Value, mount: Option<&Mount>) -> Value {
-    let Some(mount) = mount else { return args };
-    if args.is_null() {
-        args = json!({});
-    }
-    let bind = format!("{}:{CODE_MOUNT}", mount.directory.display());
-    if let Value::Object(args) = &mut args {
-        let volumes = args.entry("volume").or_insert_with(|| json!([]));
-        if let Value::String(text) = volumes {
-            *volumes = json!([text]);
-        }
-        if let Value::Array(volumes) = volumes {
-            volumes.push(json!(bind));
-        }
-        args.entry("workdir")
-            .or_insert_with(|| json!(mount.work_dir));
-    }
-    args
 }
 
 fn stop(error: &Error) -> Stop {

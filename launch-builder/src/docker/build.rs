@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
+use bollard::errors::Error as EngineError;
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 use bytes::Bytes;
@@ -11,7 +12,8 @@ use launch_config::image::Digest;
 
 use super::body::{BodyWriter, body};
 use super::buildkit::Without;
-use super::{DockerBuilder, EngineError, NAME, buildkit, unavailable};
+use super::engine::unavailable;
+use super::{DockerBuilder, NAME, buildkit};
 use crate::BuildRequest;
 use crate::context::{self, Format};
 use crate::error::Error;
@@ -166,7 +168,7 @@ fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions
         .t(&request.image.to_string())
         .rm(true)
         .forcerm(true)
-        .nocache(!builder.is_cached)
+        .nocache(builder.cache.is_off)
         .buildargs(&arguments)
         .labels(&labels());
     if let Some(platform) = &request.plan.platform {
@@ -174,6 +176,9 @@ fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions
     }
     if let Some(network) = &builder.network {
         options = options.networkmode(network);
+    }
+    if let Some(images) = builder.cache.images() {
+        options = options.cachefrom(&images);
     }
     options.build()
 }

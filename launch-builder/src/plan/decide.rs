@@ -1,17 +1,22 @@
 //! The decisions, in their order.
 
-use std::path::{Component, Path, PathBuf};
+mod commands;
+mod generated;
+mod ignore;
 
+use std::path::{Path, PathBuf};
+
+use self::commands::Commands;
+pub(super) use self::commands::command;
+pub use self::commands::entry_point;
+use self::generated::generated;
+pub(super) use self::ignore::Ignore;
+use self::ignore::ignore_rules;
 use super::entry_point::Place;
-use super::requirements::{self, Pyproject};
-use super::{
-    Base, BuildSpec, DEFAULT_USER_ID, Dockerfile, DockerfileOrigin, EntryPoint, IGNORE_FILE, Plan,
-    Python, Requirements, python,
-};
-use crate::confine;
-use crate::dockerfile::{self, Recipe, Start};
+use super::{Base, BuildSpec, Dockerfile, DockerfileOrigin, EntryPoint, Plan};
 use crate::error::Error;
 use crate::source::SourceTree;
+use crate::{confine, dockerfile};
 
 /// The Dockerfile that is meant for us when it lies beside the entry point.
 const OURS: &str = "Dockerfile.wandb";
@@ -72,83 +77,6 @@ fn named(
     Ok(brought(tree, spec, root, dockerfile, commands).with_ignore(ignore))
 }
 
-/// What a source is to run, as far as somebody said.
-#[derive(Debug, Clone, Default)]
-struct Commands {
-    given: Option<EntryPoint>,
-    job: Option<EntryPoint>,
-}
-
-impl Commands {
-    fn of(spec: &BuildSpec) -> Self {
-        let some = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
-        Self {
-            given: some(&spec.entry_point).map(|words| EntryPoint::given(&words)),
-            job: some(&spec.job_entry_point).map(|words| EntryPoint::of_job(&words)),
-        }
-    }
-
-    /// The command that says where a Dockerfile may be: the job's, which its author knew.
-    fn decisive(&self) -> Option<&EntryPoint> {
-        self.job.as_ref().or(self.given.as_ref())
-    }
-
-    /// The same, with the decisive command moved to its Dockerfile.
-    fn moved(self, entry: EntryPoint) -> Self {
-        match self.decisive() {
-            None => self,
-            Some(_) if self.job.is_some() => Self {
-                job: Some(entry),
-                ..self
-            },
-            Some(_) => Self {
-                given: Some(entry),
-                ..self
-            },
-        }
-    }
-
-    /// The same, or what was found in the source.
-    fn or(self, found: Option<Result<EntryPoint, Error>>) -> Result<Self, Error> {
-        let given = found.transpose()?.or(self.given);
-        Ok(Self { given, ..self })
-    }
-
-    /// What runs: what somebody wants now goes before what was recorded.
-    fn effective(&self) -> Option<&EntryPoint> {
-        self.given.as_ref().or(self.job.as_ref())
-    }
-}
-
-/// Decides what a source runs, for a runner that needs no image.
-///
-/// # Errors
-/// [`Error::Plan`] if nothing was given and the source does not say, [`Error::Path`] if the
-/// script is not in the source.
-pub fn entry_point(tree: &SourceTree, given: &[String]) -> Result<EntryPoint, Error> {
-    entry_in(tree.root(), given)
-}
-
-/// The command of a spec, or the one the source says; its script is in the source.
-pub(super) fn command(tree: &SourceTree, spec: &BuildSpec) -> Result<EntryPoint, Error> {
-    let commands = Commands::of(spec);
-    let entry = match commands.effective() {
-        Some(entry) => entry.clone(),
-        None => EntryPoint::find(tree.root())?,
-    };
-    entry.check(tree.root())?;
-    Ok(entry)
-}
-
-fn entry_in(root: &Path, given: &[String]) -> Result<EntryPoint, Error> {
-    if given.is_empty() {
-        return EntryPoint::find(root);
-    }
-    let entry = EntryPoint::given(given);
-    entry.check(root)?;
-    Ok(entry)
-}
-
 fn directory(root: &Path, path: &Path) -> Result<PathBuf, Error> {
     const WHAT: &str = "build context";
     let real = confine::inside(root, path, WHAT)?;
@@ -158,34 +86,6 @@ fn directory(root: &Path, path: &Path) -> Result<PathBuf, Error> {
         why: "is not a directory",
     };
     real.is_dir().then_some(real).ok_or_else(refusal)
-}
-
-/// The ignore file in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ignore {
-    /// Its rules.
-    pub(super) rules: String,
-    /// Where it is, if the context's own options would not find it there.
-    pub(super) file: Option<PathBuf>,
-}
-
-/// The Dockerfile's own ignore file, else the context's.
-fn ignore_rules(source: &Path, context: &Path, dockerfile: Option<&Path>) -> Result<Ignore, Error> {
-    const WHAT: &str = "ignore file";
-    let own = dockerfile.map(|path| {
-        let mut own = path.as_os_str().to_owned();
-        own.push(IGNORE_FILE);
-        PathBuf::from(own)
-    });
-    for path in own.into_iter().chain([PathBuf::from(IGNORE_FILE)]) {
-        if let Some(real) = confine::find_below(source, context, &path, WHAT)? {
-            let rules = confine::read_text_below(source, context, &path, WHAT)?;
-            let is_plain = path.components().all(|part| part != Component::ParentDir);
-            let file = Some(real).filter(|real| !is_plain || !real.starts_with(context));
-            return Ok(Ignore { rules, file });
-        }
-    }
-    Ok(Ignore::default())
 }
 
 /// The Dockerfile that is meant for us, and its directory.
@@ -236,100 +136,6 @@ fn brought(
         ));
     }
     plan
-}
-
-/// The plan for a source that brings no Dockerfile.
-fn generated(
-    tree: &SourceTree,
-    spec: &BuildSpec,
-    root: PathBuf,
-    commands: Commands,
-) -> Result<Plan, Error> {
-    // A job was recorded in its project, so its command is relative to that.
-    let root = if spec.job_entry_point.is_empty() {
-        root
-    } else {
-        tree.root().to_owned()
-    };
-    let entry = commands.effective().cloned();
-    let entry = entry.expect("a command was given, or one was found");
-    entry.check(&root)?;
-    let mut notes = Vec::new();
-    let pyproject = if requirements::has_file(&root)? {
-        Pyproject::read_if_readable(&root, &mut notes)?
-    } else {
-        Pyproject::read(&root)?
-    };
-    let requirements = requirements::find(&root, pyproject.as_ref())?;
-    let asked = spec.python_version.as_deref();
-    let python = python::choose(&root, asked, pyproject.as_ref(), &mut notes)?;
-    let python = Some(python).filter(|_| !brings_python(spec));
-    let user_id = spec.user_id.unwrap_or(DEFAULT_USER_ID);
-    let dockerfile = dockerfile::generate(&Recipe {
-        start: start(spec, python.as_ref()),
-        requirements: requirements.as_ref().filter(|list| !list.is_empty),
-        user_id,
-        entry: &entry,
-    });
-    notes.extend(remarks(&root, spec, requirements.as_ref()));
-    let ignore = ignore_rules(tree.root(), &root, None)?;
-    Ok(Plan {
-        python,
-        requirements,
-        work_dir: Some(dockerfile::WORK_DIR.to_owned()),
-        user_id: Some(user_id),
-        notes,
-        ..bare(tree, spec, root, dockerfile, commands)
-    }
-    .with_ignore(ignore))
-}
-
-/// Whether a generated image has a base with a python of its own.
-fn brings_python(spec: &BuildSpec) -> bool {
-    spec.base_image.is_some() && spec.accelerator_base_image.is_none()
-}
-
-/// What the spec starts from; a version of python is only chosen where it is needed.
-fn start<'a>(spec: &'a BuildSpec, python: Option<&'a Python>) -> Start<'a> {
-    match (&spec.accelerator_base_image, &spec.base_image, python) {
-        (Some(image), _, Some(python)) => Start::Accelerator(image, python),
-        (_, Some(image), _) => Start::Image(image),
-        (_, None, Some(python)) => Start::Python(python),
-        (_, None, None) => unreachable!("only a base image makes a version of python needless"),
-    }
-}
-
-/// What might surprise the author of a source whose Dockerfile was generated.
-fn remarks(root: &Path, spec: &BuildSpec, list: Option<&Requirements>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if root.join(THEIRS).is_file() {
-        notes.push(format!(
-            "the source has a `{THEIRS}`, which is used only if it is named, or called `{OURS}`"
-        ));
-    }
-    if list.is_none_or(|list| list.is_empty) {
-        notes.push("the source lists no requirements: nothing is installed".to_owned());
-    }
-    let is_job = !spec.job_entry_point.is_empty();
-    if let Some(list) = list.filter(|list| is_job && !list.names_wandb) {
-        notes.push(format!(
-            "`{}` does not name `wandb`: without it, the run reports nothing",
-            list.file.display()
-        ));
-    }
-    if let Some(context) = spec.build_context.as_ref().filter(|_| is_job) {
-        notes.push(format!(
-            "the build context `{}` of the job is not used: it brings no Dockerfile",
-            context.display()
-        ));
-    }
-    if spec.accelerator_base_image.is_some() && spec.base_image.is_some() {
-        notes.push("the base image is not used: the accelerator's goes first".to_owned());
-    }
-    if brings_python(spec) && spec.python_version.is_some() {
-        notes.push("the python version is not used: the base image brings its own".to_owned());
-    }
-    notes
 }
 
 fn bare(

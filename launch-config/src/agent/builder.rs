@@ -25,6 +25,15 @@ pub struct BuilderConfig {
     /// `linux/amd64` or `linux/arm64`; the engine's own if absent.
     #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Platform>"))]
     pub platform: Option<String>,
+    /// Images whose steps a build with `docker` takes.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, with = "Option<Vec<super::schema::Image>>")
+    )]
+    pub cache_from: Vec<ImageRef>,
+    /// Whether images note which steps made them, for `cache-from` elsewhere.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Flag>"))]
+    pub inline_cache: bool,
     /// What becomes of code that nothing builds an image of.
     #[serde(rename = "noop-code")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<NoopCode>"))]
@@ -86,6 +95,8 @@ pub(super) const KEYS: &[&str] = &[
     "destination",
     "uri",
     "platform",
+    "cache-from",
+    "inline-cache",
     "noop-code",
     "build-context-store",
     "build-job-name",
@@ -108,6 +119,8 @@ impl BuilderConfig {
             kind,
             destination: destination(&block, kind, problems),
             platform: platform.map(str::to_owned),
+            cache_from: images(&block, "cache-from", problems),
+            inline_cache: block.flag("inline-cache", problems).unwrap_or(false),
             noop_code: match block.one_of("noop-code", &["mount", "refuse"], problems) {
                 Some("refuse") => NoopCode::Refuse,
                 _ => NoopCode::Mount,
@@ -160,6 +173,20 @@ fn destination(
         None => "uri",
     };
     address(block, key, used, problems).map(|uri: RegistryUri| uri.image())
+}
+
+fn images(block: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<ImageRef> {
+    let mut images = Vec::new();
+    for (index, text) in block.words(key, problems).into_iter().flatten().enumerate() {
+        match text.parse() {
+            Ok(image) => images.push(image),
+            Err(error) => {
+                let path = format!("{}[{index}]", block.at(key));
+                problems.error(&path, format!("{error}"), None);
+            }
+        }
+    }
+    images
 }
 
 /// A context store: a bucket or container, and where in it, without a slash at its end.

@@ -99,6 +99,11 @@ described!(
     {"type": "string", "minLength": 1, "maxLength": 128}
 );
 described!(
+    /// The name of an image.
+    Image,
+    {"type": "string", "minLength": 1}
+);
+described!(
     /// A platform images are built for.
     Platform,
     {"enum": ["linux/amd64", "linux/arm64"]}

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::protobuf::{Fields, Value};
 use crate::log::Log;
 
+/// How BuildKit calls the look into an image for its steps.
+const IMPORT: &str = "importing cache manifest from ";
+
 /// The steps of a build so far.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
@@ -53,7 +56,13 @@ impl Trace {
             if vertex.is_cached {
                 log.line(&format!("CACHED {name}"));
             }
-            if !vertex.error.is_empty() {
+            if vertex.error.is_empty() {
+                return;
+            }
+            if name.starts_with(IMPORT) {
+                // The build goes on, and runs what it would have taken.
+                log.warn(&format!("{name}: {}", vertex.error));
+            } else {
                 log.line(&format!("ERROR {name}: {}", vertex.error));
             }
         }
@@ -143,7 +152,10 @@ mod tests {
         let two = message(&[(1, b"d3"), (4, b"other\n")]);
         let three = message(&[(1, b"d1"), (4, b" done\n")]);
         let lint = message(&[(1, b"d1"), (3, b"casing")]);
+        let import = b"importing cache manifest from x";
+        let missing = message(&[(1, b"d4"), (3, import), (6, b""), (7, b"not found")]);
         let all = [
+            (1, &missing),
             (1, &begun),
             (1, &begun),
             (1, &hidden),
@@ -159,6 +171,7 @@ mod tests {
         let said: Vec<_> = said.lock().unwrap().clone();
         let logged = |text: &str| Event::Log(text.to_owned());
         let expected = [
+            Event::Warning("importing cache manifest from x: not found".to_owned()),
             logged("[2/3] RUN x"),
             Event::Fetch("[internal] load".to_owned()),
             logged("other"),
