@@ -86,42 +86,53 @@
 //!
 //! # The archive
 //!
-//! Version 2. ustar, with pax headers for what does not fit; entries in the order of the
-//! recipe, owner and group 0, every time 1980-01-02 (zip, hence a Python wheel made from the
-//! files, begins in 1980), two blocks of zeros at the end.
+//! Version 2. ustar, entries in the order of the recipe, owner and group 0 and without names,
+//! every time 1980-01-02 (zip, hence a Python wheel made from the files, begins in 1980), two
+//! blocks of zeros at the end. The name of a directory ends with a slash.
+//!
+//! A name of more than 100 bytes is split at the first slash behind which no more than 100
+//! are left, if up to 155 are before it. What does not fit stands in a pax header before the
+//! entry (mode 0644, named `././@PaxHeader`), whose records are, in this order, as needed:
+//! `hdrcharset=BINARY` if a name or target is not UTF-8, `path`, `linkpath` above 100 bytes,
+//! `size` above octal 77777777777. The entry then has the last 100 bytes of its name, the
+//! first 100 of its target, and a size of 0.
 //!
 //! It is cut into pieces, which are compressed each by itself, on as many threads as there
 //! are; the bytes are the same for any number. Counting 512 bytes for the header of an entry,
 //! then its content, filled up to 512:
 //!
-//! - A file of more than 1 MiB makes pieces of its own: its header and the first MiB, every
-//!   further MiB, the rest with what fills it up.
+//! - A file of the tree of more than 1 MiB makes pieces of its own: its header and the first
+//!   MiB, every further MiB, the rest with what fills it up.
 //! - Other entries are gathered. A piece ends before an entry that would make it longer than
 //!   1.5 MiB, and, once it has 512 KiB, before one whose path has a CRC-32 divisible by 16: so
 //!   the cuts behind a change are where they were.
 //! - The two blocks at the end are the last piece.
 //!
-//! [`Format::TarGz`] is one gzip member with neither time nor name nor system: the pieces,
-//! each DEFLATE blocks up to a whole byte, then an empty last block. [`Format::TarZst`] is a
-//! Zstandard frame for every piece, with its checksum. What looks like noise is stored.
+//! [`Format::TarGz`] is a gzip member for every piece, with neither time nor name nor system;
+//! [`Format::TarZst`] a Zstandard frame for every piece, with its checksum. What looks like
+//! noise is stored. Both formats say that such parts one after the other are one file, and
+//! GNU tar and gzip, busybox, Go (hence Docker, BuildKit, kaniko), Node and Python's `r:gz`
+//! read them as one. Some readers stop after the first member unless they are told otherwise:
+//! Python's `tarfile` in its streaming mode (`r|gz`), Perl's `gunzip`, flate2's `GzDecoder`.
 //!
-//! The bytes of gzip are this crate's own: a version of the crate that makes other ones says
-//! so. Those of Zstandard are the library's, of the version that is compiled in. The digest
-//! depends on neither.
+//! The bytes of gzip and Zstandard are those of the libraries (libdeflate, zstd) in the
+//! versions that are compiled in. The digest depends on neither.
 //!
 //! # What it costs
 //!
 //! Every file is read once, by threads that share the tree; content waits in pieces of about
 //! 1 MiB, a few for each thread, so memory does not grow with files. What grows is the list
-//! of names, by some 150 bytes an entry. Cancelling is asked for between any two pieces.
+//! of names, by some 200 bytes an entry, and twice that with a cache. Cancelling is asked for
+//! between any two pieces.
 //!
 //! With [`ContextOptions::with_cache`] an unchanged file is not read again, and a piece of
 //! unchanged files is not compressed again. A file counts as unchanged if its path, device,
 //! inode, size, executable bit and times of modification and change (in nanoseconds) are
 //! what they were, and those times were at least 2.1 seconds ago when it was read: a later
-//! write then sets a later one, whatever the tick of the clock. On network file systems,
-//! whose clocks are others, files are always read. What no times tell is a write through a
-//! memory map to a page that was written to before; git and make do not see it either.
+//! write then sets a later one, whatever the tick of the clock. A directory is not read again
+//! under the same conditions. On network file systems, whose clocks are others, files and
+//! directories are always read. What no times tell is a write through a memory map to a page
+//! that was written to before; git and make do not see it either.
 //!
 //! ```
 //! # use launch_builder::context::{self, ContextOptions, Format};
@@ -137,13 +148,13 @@
 //! ```
 
 mod archive;
+mod background;
 mod blocks;
 mod cancel;
-mod crc;
 mod cut;
-mod deflate;
 mod encode;
 mod ignore;
+mod noise;
 mod options;
 mod order;
 mod pass;
@@ -157,197 +168,17 @@ mod stats;
 mod tarball;
 mod tree;
 mod unpack;
+mod view;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
-use launch_config::image::Digest;
-
-use self::archive::Archive;
-use self::blocks::Blocks;
-use self::cancel::{Cancel, on_thread};
-use self::ignore::Rules;
+pub use self::background::{copy_async, hash_async, pack_async};
 pub use self::options::{ContextOptions, Format};
-use self::pass::{Outcome, Pass};
-use self::progress::Progress;
-use self::recipe::Recipe;
-use self::root::Root;
-use self::scan::Entries;
-use self::stats::Known;
-use self::tree::Tree;
 pub use self::unpack::{Unpacked, unpack};
+pub use self::view::{Context, ContextDigest, Packed};
 use crate::error::Error;
 use crate::event::Events;
-
-/// A directory seen through its ignore rules, walked and not yet read.
-///
-/// The walk holds the names of the entries and nothing of their content; memory does not
-/// grow with the size of files. All methods block.
-#[derive(Debug)]
-pub struct Context {
-    root: Root,
-    rules: Rules,
-    entries: Entries,
-    options: ContextOptions,
-    cancel: Cancel,
-}
-
-/// What a context is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ContextDigest {
-    /// The digest of the recipe.
-    pub digest: Digest,
-    /// Files and links, without directories.
-    pub files: u64,
-    /// Bytes of the files.
-    pub bytes: u64,
-}
-
-/// A packed context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Packed {
-    /// The digest of the recipe, not of the archive.
-    pub digest: Digest,
-    /// Files and links, without directories.
-    pub files: u64,
-    /// Bytes of the files.
-    pub bytes: u64,
-    /// Bytes of the archive.
-    pub archive_bytes: u64,
-    /// The digest of the archive, if [`ContextOptions::with_archive_digest`] asked for it.
-    pub archive_digest: Option<Digest>,
-}
-
-impl Context {
-    /// Reads the rules and walks the tree.
-    ///
-    /// # Errors
-    /// [`Error::NotADirectory`], [`Error::Ignore`] for a rule that is no pattern,
-    /// [`Error::Path`] for an ignore file outside the source, [`Error::Read`].
-    pub fn scan(root: &Path, options: &ContextOptions, events: &Events) -> Result<Self, Error> {
-        Self::scan_until(root, options, events, Cancel::default())
-    }
-
-    fn scan_until(
-        path: &Path,
-        options: &ContextOptions,
-        events: &Events,
-        cancel: Cancel,
-    ) -> Result<Self, Error> {
-        let mut root = scan::open_root(path)?;
-        let rules = options.rules(path)?;
-        let entries = scan::scan(&mut root, &rules, options, events, &cancel)?;
-        Ok(Self {
-            root,
-            rules,
-            entries,
-            options: options.clone(),
-            cancel,
-        })
-    }
-
-    /// Its entries, directories included.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether nothing is left of the tree.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Reads every file and answers the digest.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] for a file that changes meanwhile, [`Error::Read`].
-    pub fn hash(self, events: &Events) -> Result<ContextDigest, Error> {
-        Ok(self.run(events, |pass, _| Ok((pass.run(None)?, ())))?.0)
-    }
-
-    /// Reads every file into an archive, and answers its digest with the writer.
-    ///
-    /// # Errors
-    /// As [`Context::hash`]; [`Error::Io`] if the writer fails. What is written is no archive
-    /// then.
-    pub fn pack<W: Write>(self, writer: W, events: &Events) -> Result<(Packed, W), Error> {
-        let mut writer = writer;
-        let (compression, is_hashed) = (self.options.compression(), self.options.archive_digest);
-        let (context, written) = self.run(events, |pass, blocks| {
-            let archive = Archive {
-                compression,
-                blocks,
-                is_hashed,
-            };
-            archive::pack(pass, archive, &mut writer)
-        })?;
-        let packed = Packed {
-            digest: context.digest,
-            files: context.files,
-            bytes: context.bytes,
-            archive_bytes: written.bytes,
-            archive_digest: written.digest,
-        };
-        Ok((packed, writer))
-    }
-
-    /// Copies the context into a directory that is there, with the modes of the recipe.
-    ///
-    /// # Errors
-    /// As [`Context::hash`]; [`Error::NotADirectory`], [`Error::Write`], and
-    /// [`Error::Archive`] for an entry that is there already.
-    pub fn copy(self, directory: &Path, events: &Events) -> Result<ContextDigest, Error> {
-        let tree = Tree::new(directory)?;
-        Ok(self
-            .run(events, |pass, _| Ok((pass.run(Some(&tree))?, ())))?
-            .0)
-    }
-
-    /// One pass: `read` reads, the rest is the same for all.
-    fn run<T>(
-        self,
-        events: &Events,
-        read: impl FnOnce(Pass<'_>, Option<&Blocks>) -> Result<(Outcome, T), Error>,
-    ) -> Result<(ContextDigest, T), Error> {
-        let cache = self.options.cache.as_deref();
-        let known = cache.map_or_else(Known::default, |cache| Known::load(cache, &self.root));
-        let blocks = cache.map(Blocks::new);
-        let progress = Progress::new(events);
-        let pass = Pass {
-            root: &self.root,
-            entries: &self.entries,
-            cancel: &self.cancel,
-            progress: &progress,
-            known: &known,
-            threads: self
-                .options
-                .threads
-                .map_or_else(order::threads_here, NonZeroUsize::get),
-        };
-        let (outcome, answer) = read(pass, blocks.as_ref())?;
-        progress.end();
-        known.save(&self.entries, &outcome.learned);
-        if let Some(blocks) = &blocks {
-            blocks.prune();
-        }
-        let mut recipe = Recipe::new(self.rules.digest());
-        for ((path, _), found) in self.entries.iter().zip(&outcome.found) {
-            recipe.add(path, found);
-        }
-        let (files, bytes) = outcome.totals();
-        let digest = recipe.finish();
-        Ok((
-            ContextDigest {
-                digest,
-                files,
-                bytes,
-            },
-            answer,
-        ))
-    }
-}
 
 /// The version of the archive's format: of where it is cut.
 const ARCHIVE: u32 = 2;
@@ -390,53 +221,4 @@ pub fn copy(
     events: &Events,
 ) -> Result<ContextDigest, Error> {
     Context::scan(root, options, events)?.copy(directory, events)
-}
-
-/// [`hash`] on a thread for blocking work; dropping the future ends it.
-///
-/// # Errors
-/// As [`hash`].
-pub async fn hash_async(
-    root: impl AsRef<Path> + Send + 'static,
-    options: ContextOptions,
-    events: Events,
-) -> Result<ContextDigest, Error> {
-    on_thread(move |cancel| {
-        Context::scan_until(root.as_ref(), &options, &events, cancel)?.hash(&events)
-    })
-    .await
-}
-
-/// [`pack`] on a thread for blocking work, which hands the writer back; dropping the future
-/// ends it before the next piece is written.
-///
-/// # Errors
-/// As [`pack`].
-pub async fn pack_async<W: Write + Send + 'static>(
-    root: impl AsRef<Path> + Send + 'static,
-    options: ContextOptions,
-    writer: W,
-    events: Events,
-) -> Result<(Packed, W), Error> {
-    on_thread(move |cancel| {
-        Context::scan_until(root.as_ref(), &options, &events, cancel)?.pack(writer, &events)
-    })
-    .await
-}
-
-/// [`copy`] on a thread for blocking work; dropping the future ends it.
-///
-/// # Errors
-/// As [`copy`].
-pub async fn copy_async(
-    root: impl AsRef<Path> + Send + 'static,
-    options: ContextOptions,
-    directory: impl AsRef<Path> + Send + 'static,
-    events: Events,
-) -> Result<ContextDigest, Error> {
-    on_thread(move |cancel| {
-        let context = Context::scan_until(root.as_ref(), &options, &events, cancel)?;
-        context.copy(directory.as_ref(), &events)
-    })
-    .await
 }

@@ -185,8 +185,8 @@ fn sample() -> tempfile::TempDir {
 fn tar_and_python_read_the_archive() {
     let root = sample();
     let (packed, archive) = pack(root.path(), Format::TarGz);
-    let python = "import sys, tarfile\n\
-        tar = tarfile.open(fileobj=sys.stdin.buffer, mode='r|gz')\n\
+    let python = "import io, sys, tarfile\n\
+        tar = tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read()), mode='r:gz')\n\
         for member in tar:\n\
         \x20   assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, '', '')\n\
         \x20   assert member.mtime == 315619200, member.mtime\n\

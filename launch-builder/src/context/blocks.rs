@@ -4,23 +4,21 @@
 //! of the entries in it (see the recipe). So a piece can be had without reading the files, if
 //! their digests are known, and no piece is ever a wrong one.
 //!
-//! One file each, in directories by the first two digits of the key: [`MAGIC`], then, numbers
-//! little-endian, the CRC-32 and the length of the piece before it was compressed, the CRC-32
-//! of the rest, the rest. A file that is damaged is removed.
+//! One file each, in directories by the first two digits of the key: [`MAGIC`], then the
+//! CRC-32 of the rest, little-endian, then the rest. A file that is damaged is removed.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use launch_config::image::Digest;
+use libdeflater::crc32;
 
-use super::crc::crc32;
-use super::encode::Encoded;
 use crate::clock::now;
 
-const MAGIC: &[u8; 4] = b"LcB1";
-const HEADER: usize = 4 + 4 + 8 + 4;
+const MAGIC: &[u8; 4] = b"LcB2";
+const HEADER: usize = 4 + 4;
 
 /// When there is more, what was not used for longest goes.
 const MOST: u64 = 2 << 30;
@@ -50,40 +48,36 @@ impl Blocks {
     }
 
     /// The piece under a key, if it is there whole.
-    pub(super) fn get(&self, key: Digest) -> Option<Encoded> {
+    pub(super) fn get(&self, key: Digest) -> Option<Vec<u8>> {
         let place = self.place(key);
-        let file = fs_err::read(&place).ok()?;
-        let encoded = parse(file);
-        if encoded.is_none() {
+        let mut file = fs_err::File::open(&place).ok()?;
+        let piece = read(&mut file);
+        if piece.is_some() {
+            note_use(&file);
+        } else {
             // It is of no use to anybody; who cannot remove it reads it again.
             let _ = fs_err::remove_file(&place);
-            return None;
         }
-        note_use(&place);
-        encoded
+        piece
     }
 
     /// Keeps a piece. A cache that cannot be written to is only of less use.
-    pub(super) fn put(&self, key: Digest, piece: &Encoded) {
+    pub(super) fn put(&self, key: Digest, piece: &[u8]) {
         self.grew.store(true, Ordering::Relaxed);
         if let Err(error) = self.write(&self.place(key), piece) {
             tracing::debug!(%error, "cannot keep a piece of an archive");
         }
     }
 
-    fn write(&self, place: &Path, piece: &Encoded) -> std::io::Result<()> {
+    fn write(&self, place: &Path, piece: &[u8]) -> std::io::Result<()> {
         let directory = place.parent().unwrap_or(&self.directory);
         if !directory.is_dir() {
             fs_err::create_dir_all(directory)?;
         }
         let mut scratch = tempfile::NamedTempFile::new_in(directory)?;
-        let mut header = Vec::with_capacity(HEADER);
-        header.extend_from_slice(MAGIC);
-        header.extend_from_slice(&piece.crc.to_le_bytes());
-        header.extend_from_slice(&piece.raw.to_le_bytes());
-        header.extend_from_slice(&crc32(&piece.bytes).to_le_bytes());
-        scratch.write_all(&header)?;
-        scratch.write_all(&piece.bytes)?;
+        scratch.write_all(MAGIC)?;
+        scratch.write_all(&crc32(piece).to_le_bytes())?;
+        scratch.write_all(piece)?;
         scratch.persist(place)?;
         Ok(())
     }
@@ -125,29 +119,19 @@ impl Blocks {
     }
 }
 
-fn parse(mut file: Vec<u8>) -> Option<Encoded> {
-    if !file.starts_with(MAGIC) {
-        return None;
-    }
-    let u32_at = |at: usize| Some(u32::from_le_bytes(*file.get(at..)?.first_chunk()?));
-    let (crc, sum) = (u32_at(4)?, u32_at(16)?);
-    let raw = u64::from_le_bytes(*file.get(8..)?.first_chunk()?);
-    if crc32(&file[HEADER..]) != sum {
-        return None;
-    }
-    file.drain(..HEADER);
-    Some(Encoded {
-        bytes: file,
-        crc,
-        raw,
-    })
+/// The piece in a file, if it is whole.
+fn read(file: &mut fs_err::File) -> Option<Vec<u8>> {
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header).ok()?;
+    let sum = header.strip_prefix(MAGIC)?.first_chunk()?;
+    let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
+    let mut piece = Vec::with_capacity(length.saturating_sub(HEADER));
+    file.read_to_end(&mut piece).ok()?;
+    (crc32(&piece) == u32::from_le_bytes(*sum)).then_some(piece)
 }
 
 /// Sets the time of the last use.
-fn note_use(place: &Path) {
-    let Ok(file) = fs_err::File::open(place) else {
-        return;
-    };
+fn note_use(file: &fs_err::File) {
     let used = file.metadata().and_then(|metadata| metadata.modified());
     let age = used.ok().and_then(|used| now().duration_since(used).ok());
     if age.is_some_and(|age| age.as_secs() > NOTED) {
@@ -161,12 +145,8 @@ mod tests {
     use super::super::recipe::sha256;
     use super::*;
 
-    fn piece(byte: u8) -> Encoded {
-        Encoded {
-            bytes: vec![byte; 1000],
-            crc: 7,
-            raw: 5000,
-        }
+    fn piece(byte: u8) -> Vec<u8> {
+        vec![byte; 1000]
     }
 
     #[test]
@@ -207,7 +187,7 @@ mod tests {
         }
         blocks.prune_to(1 << 20);
         assert!(keys.iter().all(|key| blocks.place(*key).exists()));
-        blocks.prune_to(4 * 1020);
+        blocks.prune_to(4 * 1008);
         let kept: Vec<_> = keys.iter().map(|key| blocks.place(*key).exists()).collect();
         assert_eq!(kept, [true, true, true, false, false, false, false, false]);
     }

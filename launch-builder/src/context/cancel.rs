@@ -1,4 +1,4 @@
-//! Blocking work for futures, which ends when the future is dropped.
+//! Whether work is to go on.
 
 use std::io;
 use std::sync::Arc;
@@ -18,26 +18,9 @@ impl Cancel {
         }
         Ok(())
     }
-}
 
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Runs `work` on a thread for blocking work and waits for it.
-pub(super) async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce(Cancel) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let cancel = Cancel::default();
-    let _guard = CancelOnDrop(cancel.clone());
-    match tokio::task::spawn_blocking(move || work(cancel)).await {
-        Ok(result) => result,
-        Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
-        // The runtime is shutting down.
-        Err(join) => Err(io::Error::other(join).into()),
+    /// Nobody waits any more.
+    pub(super) fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -7,9 +7,9 @@
 use std::fs::File;
 
 use launch_config::image::Digest;
+use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
-use super::crc::crc32;
 use super::read::Reader;
 use super::scan::{Entries, Kind};
 use super::seen::Seen;
@@ -70,6 +70,8 @@ pub(super) struct Cutter<'a> {
     looked: Option<Seen>,
     large: Option<Large>,
     is_over: bool,
+    /// Where the next file is in what is known.
+    near: usize,
 }
 
 /// A large file, and how far it was cut.
@@ -94,6 +96,7 @@ impl<'a> Cutter<'a> {
             looked: None,
             large: None,
             is_over: false,
+            near: 0,
         }
     }
 
@@ -113,7 +116,7 @@ impl<'a> Cutter<'a> {
         let mut length = 0;
         while let Some((path, kind)) = self.entries.get(self.at) {
             let seen = match (kind, self.looked.take()) {
-                (Kind::File, None) => Some(self.reader.look(path)?),
+                (Kind::File(seen), None) => Some(self.look(path, seen.as_ref())?),
                 (_, looked) => looked,
             };
             if let Some(seen) = seen.filter(|seen| seen.size > PART) {
@@ -140,6 +143,14 @@ impl<'a> Cutter<'a> {
             return Ok(Piece::End);
         }
         Ok(Piece::Run(run))
+    }
+
+    /// A file that has to be read is looked at now; for one that is known, that was done.
+    fn look(&mut self, path: &[u8], seen: Option<&Seen>) -> Result<Seen, Error> {
+        match seen.filter(|seen| self.known.digest(path, seen, &mut self.near).is_some()) {
+            Some(seen) => Ok(*seen),
+            None => self.reader.look(path),
+        }
     }
 
     fn begin(&mut self, path: &[u8], seen: Seen) -> Result<Large, Error> {

@@ -1,137 +1,104 @@
-//! From pieces of tar to pieces of an archive, and what goes around them.
+//! From pieces of tar to pieces of an archive: a gzip member or a Zstandard frame each.
 
 use std::io;
 
-use zstd::bulk::Compressor;
+use libdeflater::CompressionLvl;
+use zstd::zstd_safe;
 
-use super::crc::{combine, crc32};
-use super::deflate::{self, Deflater, is_noise};
+use super::noise::is_noise;
 use super::options::{Compression, Format};
+use super::recipe::sha256;
+
+/// libdeflate's levels for those of gzip: those that make as much of a source tree.
+const GZIP: [i32; 10] = [0, 1, 2, 3, 3, 4, 5, 6, 8, 9];
 
 /// Compresses pieces; each thread has one.
-pub(super) enum Encoder {
-    Plain,
-    Gzip(Box<Deflater>),
-    Zstd {
-        encoder: Compressor<'static>,
-        /// For what cannot be made smaller.
-        hurried: Compressor<'static>,
-    },
+pub(super) struct Encoder {
+    /// For what can be made smaller, and for what cannot; none for plain tar.
+    kernels: Option<(Kernel, Kernel)>,
+    /// Where pieces are encoded; longer than they are.
+    room: Vec<u8>,
 }
 
-/// A piece, encoded.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    /// Of the bytes before.
-    pub(super) crc: u32,
-    /// How many they were.
-    pub(super) raw: u64,
+enum Kernel {
+    Gzip(libdeflater::Compressor),
+    Zstd(zstd::bulk::Compressor<'static>),
 }
 
 impl Encoder {
     pub(super) fn new(compression: Compression) -> io::Result<Self> {
         let level = compression.level;
-        match compression.format {
-            Format::Tar => Ok(Self::Plain),
-            Format::TarGz => Ok(Self::Gzip(Box::new(Deflater::new(level)))),
+        let kernels = match compression.format {
+            Format::Tar => None,
+            Format::TarGz => Some((Kernel::gzip(level), Kernel::gzip(0))),
             Format::TarZst => {
                 let level = i32::try_from(level).unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-                let compressor = |level| {
-                    let mut compressor = Compressor::new(level)?;
-                    compressor.include_checksum(true)?;
-                    io::Result::Ok(compressor)
-                };
-                Ok(Self::Zstd {
-                    encoder: compressor(level)?,
-                    hurried: compressor(-7)?,
-                })
+                Some((Kernel::zstd(level)?, Kernel::zstd(-7)?))
             }
-        }
+        };
+        let room = Vec::new();
+        Ok(Self { kernels, room })
     }
 
-    /// Encodes a piece: the same bytes for the same piece, whatever came before.
-    pub(super) fn encode(&mut self, piece: Vec<u8>) -> io::Result<Encoded> {
-        let raw = piece.len() as u64;
-        match self {
-            Self::Plain => Ok(Encoded {
-                bytes: piece,
-                crc: 0,
-                raw,
-            }),
-            Self::Gzip(deflater) => {
-                let mut bytes = Vec::with_capacity(piece.len() / 2 + 64);
-                deflater.deflate(&piece, &mut bytes);
-                let crc = crc32(&piece);
-                Ok(Encoded { bytes, crc, raw })
-            }
-            Self::Zstd { encoder, hurried } => {
-                let encoder = if is_noise(&piece) { hurried } else { encoder };
-                let mut bytes = Vec::with_capacity(zstd::zstd_safe::compress_bound(piece.len()));
-                encoder.compress_to_buffer(&piece, &mut bytes)?;
-                bytes.shrink_to_fit();
-                Ok(Encoded { bytes, crc: 0, raw })
-            }
+    /// Encodes a piece: the same bytes for the same piece, whatever came before. The piece is
+    /// the caller's to fill again.
+    pub(super) fn encode(&mut self, piece: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+        let kernel = match &mut self.kernels {
+            None => return Ok(std::mem::take(piece)),
+            Some((_, hurried)) if is_noise(piece) => hurried,
+            Some((kernel, _)) => kernel,
+        };
+        kernel.encode(piece, &mut self.room)
+    }
+}
+
+impl Kernel {
+    fn gzip(level: u32) -> Self {
+        let level = GZIP.get(level as usize).unwrap_or(&GZIP[6]);
+        let level = CompressionLvl::new(*level).expect("it has these levels");
+        Self::Gzip(libdeflater::Compressor::new(level))
+    }
+
+    fn zstd(level: i32) -> io::Result<Self> {
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        compressor.include_checksum(true)?;
+        Ok(Self::Zstd(compressor))
+    }
+
+    fn encode(&mut self, piece: &[u8], room: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+        let most = match self {
+            Self::Gzip(kernel) => kernel.gzip_compress_bound(piece.len()),
+            Self::Zstd(_) => zstd_safe::compress_bound(piece.len()),
+        };
+        if room.len() < most {
+            room.resize(most, 0);
         }
+        let length = match self {
+            Self::Gzip(kernel) => kernel
+                .gzip_compress(piece, room)
+                .map_err(io::Error::other)?,
+            Self::Zstd(kernel) => kernel.compress_to_buffer(piece, &mut room[..])?,
+        };
+        Ok(room[..length].to_vec())
     }
 }
 
 /// What makes the bytes of an encoder other than those of another: its name in keys.
-pub(super) fn name(compression: Compression) -> String {
+pub(super) fn name(compression: Compression) -> io::Result<String> {
     let level = compression.level;
-    match compression.format {
+    Ok(match compression.format {
         Format::Tar => "tar".to_owned(),
-        Format::TarGz => format!("gzip {} {level}", deflate::VERSION),
-        Format::TarZst => format!("zstd {} {level}", zstd::zstd_safe::version_number()),
-    }
+        // This library does not say its version; what it makes of a text does.
+        Format::TarGz => {
+            let made = Encoder::new(compression)?.encode(&mut sample())?;
+            format!("gzip {} {level}", sha256(&made).to_hex())
+        }
+        Format::TarZst => format!("zstd {} {level}", zstd_safe::version_number()),
+    })
 }
 
-/// The frame around the pieces.
-#[derive(Debug)]
-pub(super) struct Frame {
-    format: Format,
-    crc: u32,
-    raw: u64,
-}
-
-impl Frame {
-    pub(super) fn new(format: Format) -> Self {
-        Self {
-            format,
-            crc: 0,
-            raw: 0,
-        }
-    }
-
-    /// What comes before the first piece.
-    pub(super) fn begin(&self) -> &'static [u8] {
-        match self.format {
-            // RFC 1952: deflate, no flags, no time; 255 is "unknown": where it was made is not
-            // to be seen in it.
-            Format::TarGz => &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255],
-            Format::Tar | Format::TarZst => &[],
-        }
-    }
-
-    /// Counts a piece.
-    pub(super) fn add(&mut self, piece: &Encoded) {
-        if self.format == Format::TarGz {
-            self.crc = combine(self.crc, piece.crc, piece.raw);
-        }
-        self.raw = self.raw.wrapping_add(piece.raw);
-    }
-
-    /// What comes after the last piece.
-    pub(super) fn end(&self) -> Vec<u8> {
-        if self.format != Format::TarGz {
-            return Vec::new();
-        }
-        [
-            &deflate::END[..],
-            &self.crc.to_le_bytes(),
-            // The size modulo 2^32, as RFC 1952 has it.
-            &self.raw.to_le_bytes()[..4],
-        ]
-        .concat()
-    }
+/// Long enough for several blocks of DEFLATE.
+fn sample() -> Vec<u8> {
+    let line = |n: u32| format!("{n} {:x}\n", n.wrapping_mul(n) % 7919);
+    (0..6_000).map(line).collect::<String>().into_bytes()
 }

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::ignore::{self, Rules};
+use super::order::threads_here;
 use crate::confine;
 use crate::error::Error;
 
@@ -64,7 +65,7 @@ pub struct ContextOptions {
     format: Format,
     level: Option<u32>,
     pub(super) archive_digest: bool,
-    pub(super) threads: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
     pub(super) cache: Option<PathBuf>,
 }
 
@@ -172,8 +173,8 @@ impl ContextOptions {
         self
     }
 
-    /// Remembers in this directory what was read and compressed, so that an unchanged file is
-    /// not read again and a piece of an archive whose files are unchanged is not compressed
+    /// Remembers in this directory what was read and compressed, so that an unchanged file or
+    /// directory is not read again and a piece of an archive whose files are unchanged is not compressed
     /// again. The answers are the same as without. The directory is made if it is not there;
     /// whoever can write to it is trusted with the content of archives. At most 2 GiB of it
     /// are kept, what was used last; it may be removed at any time.
@@ -198,6 +199,11 @@ impl ContextOptions {
     pub fn with_archive_digest(mut self) -> Self {
         self.archive_digest = true;
         self
+    }
+
+    /// How many threads are to work.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.map_or_else(threads_here, NonZeroUsize::get)
     }
 
     /// The format, with its level.

@@ -16,7 +16,8 @@ pub(super) struct Progress<'a> {
     events: &'a Events,
     files: AtomicU64,
     bytes: AtomicU64,
-    told: Mutex<(u64, u64)>,
+    /// Whoever tells has it, so that numbers never fall.
+    telling: Mutex<()>,
 }
 
 impl<'a> Progress<'a> {
@@ -25,7 +26,7 @@ impl<'a> Progress<'a> {
             events,
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            told: Mutex::new((0, 0)),
+            telling: Mutex::new(()),
         }
     }
 
@@ -37,14 +38,18 @@ impl<'a> Progress<'a> {
 
     /// A file or link is done.
     pub(super) fn file(&self) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.tell(false);
+        let before = self.files.fetch_add(1, Ordering::Relaxed);
+        if (before + 1).is_multiple_of(TELL_ENTRIES) {
+            self.tell(false);
+        }
     }
 
     /// Bytes of a file are done.
     pub(super) fn bytes(&self, count: u64) {
-        self.bytes.fetch_add(count, Ordering::Relaxed);
-        self.tell(false);
+        let before = self.bytes.fetch_add(count, Ordering::Relaxed);
+        if before / TELL_BYTES != (before + count) / TELL_BYTES {
+            self.tell(false);
+        }
     }
 
     /// An entry is done that was not read bit by bit.
@@ -64,18 +69,15 @@ impl<'a> Progress<'a> {
         self.tell(true);
     }
 
-    /// Tells under the lock, so that numbers never fall; whoever finds it taken leaves it to
-    /// the other.
+    /// Tells under the lock; whoever finds it taken leaves it to the other.
     fn tell(&self, is_last: bool) {
-        let told = if is_last {
-            self.told.lock().ok()
+        let telling = if is_last {
+            self.telling.lock().ok()
         } else {
-            self.told.try_lock().ok()
+            self.telling.try_lock().ok()
         };
-        let Some(mut told) = told else { return };
-        let (files, bytes) = self.so_far();
-        if is_last || files - told.0 >= TELL_ENTRIES || bytes - told.1 >= TELL_BYTES {
-            *told = (files, bytes);
+        if telling.is_some() {
+            let (files, bytes) = self.so_far();
             self.events.say(Event::Context { files, bytes });
         }
     }

@@ -59,24 +59,25 @@ impl<'a> Reader<'a> {
         Ok(target.into_bytes())
     }
 
-    /// Opens what the walk saw as a regular file. `O_NONBLOCK` is for what may have become
-    /// a fifo since.
+    /// Opens what the walk saw as a regular file.
     pub(super) fn open(&mut self, path: &[u8]) -> Result<(File, Seen), Error> {
+        let file = self.open_unseen(path)?;
+        let seen = self.seen(path, &file)?;
+        Ok((file, seen))
+    }
+
+    /// The same for a file that was looked at, and that is checked when it was read.
+    /// `O_NONBLOCK` is for what may have become a fifo since.
+    pub(super) fn open_unseen(&mut self, path: &[u8]) -> Result<File, Error> {
         self.cancel.check()?;
         let (directory, name) = split(path);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = self.root.directory(directory).and_then(|directory| {
             let name = OsStr::from_bytes(name);
-            Ok(openat(
-                directory,
-                name,
-                flags | OFlags::NOCTTY,
-                Mode::empty(),
-            )?)
+            let flags = flags | OFlags::NOCTTY;
+            Ok(openat(directory, name, flags, Mode::empty())?)
         });
-        let file = File::from(file.map_err(|error| self.failed(path, error))?);
-        let seen = self.seen(path, &file)?;
-        Ok((file, seen))
+        Ok(file.map_err(|error| self.failed(path, error))?.into())
     }
 
     /// Hashes the content of an open file, and hands it on.
@@ -111,6 +112,10 @@ impl<'a> Reader<'a> {
                 Ok(0) => return Err(self.changed(path)),
                 Ok(count) => at += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A fifo that nobody has written to.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(self.changed(path));
+                }
                 Err(error) => return Err(self.failed(path, error)),
             }
         }

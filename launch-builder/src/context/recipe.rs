@@ -77,12 +77,22 @@ pub(super) fn record(to: &mut Vec<u8>, path: &[u8], found: &Found) {
     };
     write!(to, "{kind} {size} ").expect("a vector takes every write");
     match content {
-        Some(digest) => to.extend_from_slice(digest.to_hex().as_bytes()),
+        Some(digest) => to.extend_from_slice(&hex(digest)),
         None => to.push(b'-'),
     }
     to.push(b' ');
     to.extend_from_slice(path);
     to.push(0);
+}
+
+/// The digits of a digest, without the allocation: there is one for every file.
+fn hex(digest: Digest) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(digest.as_bytes()) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    digits
 }
 
 /// The SHA-256 of bytes.

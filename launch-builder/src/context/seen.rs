@@ -33,7 +33,16 @@ pub(super) struct Seen {
 impl Seen {
     /// Nothing for what is no regular file.
     pub(super) fn new(stat: &Stat) -> Option<Self> {
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        Self::of(stat, FileType::RegularFile)
+    }
+
+    /// Nothing for what is no directory.
+    pub(super) fn of_directory(stat: &Stat) -> Option<Self> {
+        Self::of(stat, FileType::Directory)
+    }
+
+    fn of(stat: &Stat, kind: FileType) -> Option<Self> {
+        if FileType::from_raw_mode(stat.st_mode) != kind {
             return None;
         }
         let time = |seconds: i64, nanoseconds| Some((seconds, u32::try_from(nanoseconds).ok()?));

@@ -1,4 +1,5 @@
-//! Digests of files that were read before, by what the file system says of them.
+//! Digests of files that were read before, and names in directories, by what the file system
+//! says of them.
 //!
 //! # When a digest is taken for a file unread
 //!
@@ -9,24 +10,26 @@
 //! both times were at least [`SETTLED`] ago: a later write then has a later time, for certain,
 //! whatever the tick. A file younger than that is read again the next time.
 //!
+//! The same goes for the names in a directory: a new, a removed and a renamed entry set the
+//! directory's times.
+//!
 //! That holds where times come from this machine's clock. A file on a network file system has
 //! its server's, and what the client knows of it may be old, so such files are always read.
 //! What no times can tell is a write through a memory map whose page was already written to;
 //! `git` and `make` do not see it either.
-//!
-//! # The file
-//!
-//! One for each source, replaced as a whole: [`MAGIC`], then for each file in the order of
-//! paths, numbers little-endian, the fields of [`Learned`] and the path, and at the end the
-//! SHA-256 of it all. What is not whole, or of another version, is as if it were not there.
 
-use std::cmp::Ordering;
-use std::io::Write as _;
+mod file;
+mod lists;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use launch_config::image::Digest;
 
+pub(super) use self::file::Learned;
+use self::file::Remembered;
+pub(super) use self::lists::Listed;
+use self::lists::{Lists, Names};
 use super::recipe::sha256;
 use super::root::Root;
 use super::scan::Entries;
@@ -35,64 +38,22 @@ use super::seen::device;
 use super::seen::{Seen, Time};
 use crate::clock::now;
 
-const MAGIC: &[u8] = b"launch-stats 1\n";
-
 /// Older than any tick of a clock: FAT's is two seconds, those of others are far shorter.
 const SETTLED: Duration = Duration::from_millis(2_100);
 
-/// A path's length, then the numbers, then the digest.
-const FIXED: usize = 2 + 8 * 5 + 4 * 2 + 1 + 32;
+/// The endings of files with digests, and with names.
+const FILES: &str = "stats";
+const LISTS: &str = "lists";
 
 /// What is known of a source from earlier passes.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    file: Option<PathBuf>,
-    bytes: Vec<u8>,
-    /// Where the entries are in `bytes`.
-    places: Vec<u32>,
+    /// Where it is, without its ending.
+    place: Option<PathBuf>,
+    remembered: Remembered,
+    lists: Lists,
     /// The device whose times can be trusted.
     device: Option<u64>,
-}
-
-/// A file whose digest holds for as long as it is seen like this.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Learned {
-    pub(super) index: usize,
-    seen: Seen,
-    digest: Digest,
-}
-
-impl Learned {
-    pub(super) fn new(index: usize, seen: Seen, digest: Digest) -> Self {
-        Self {
-            index,
-            seen,
-            digest,
-        }
-    }
-
-    fn write(&self, path: &[u8], to: &mut Vec<u8>) {
-        let Seen {
-            device,
-            inode,
-            size,
-            executable,
-            modified,
-            changed,
-        } = self.seen;
-        let length = u16::try_from(path.len()).expect("longer paths are left out");
-        to.extend_from_slice(&length.to_le_bytes());
-        for number in [device, inode, size] {
-            to.extend_from_slice(&number.to_le_bytes());
-        }
-        for (seconds, nanoseconds) in [modified, changed] {
-            to.extend_from_slice(&seconds.to_le_bytes());
-            to.extend_from_slice(&nanoseconds.to_le_bytes());
-        }
-        to.push(u8::from(executable));
-        to.extend_from_slice(self.digest.as_bytes());
-        to.extend_from_slice(path);
-    }
 }
 
 impl Known {
@@ -101,44 +62,38 @@ impl Known {
         let Some(device) = local_device(root) else {
             return Self::default();
         };
-        let file = directory.join(name(root));
-        let mut known = Self {
-            bytes: fs_err::read(&file).unwrap_or_default(),
-            file: Some(file),
-            places: Vec::new(),
+        let place = directory.join(name(root));
+        Self {
+            remembered: Remembered::read(&place.with_extension(FILES)),
+            lists: Lists::read(&place.with_extension(LISTS)),
+            place: Some(place),
             device: Some(device),
-        };
-        if known.index().is_none() {
-            known.places.clear();
         }
-        known
     }
 
     /// Whether asking is worth a look at the file.
     pub(super) fn is_of_use(&self) -> bool {
-        !self.places.is_empty()
-    }
-
-    /// Whether there is a place to remember things in.
-    fn remembers(&self) -> bool {
-        self.file.is_some()
+        self.remembered.len() > 0
     }
 
     /// The digest of a file seen like this. `near` is where to look first, and then where the
     /// file after this one is likely to be.
     pub(super) fn digest(&self, path: &[u8], seen: &Seen, near: &mut usize) -> Option<Digest> {
-        let entry_at = |place: u32| entry(&self.bytes[place as usize..]);
-        let is_near = |place: &u32| entry_at(*place).is_some_and(|(other, ..)| other == path);
-        if !self.places.get(*near).is_some_and(is_near) {
-            let compare = |place: &u32| entry_at(*place).map_or(Ordering::Less, |e| e.0.cmp(path));
-            *near = self.places.binary_search_by(compare).ok()?;
-        }
-        let (_, before, digest) = entry_at(*self.places.get(*near)?)?;
-        *near += 1;
+        let (before, digest) = self.remembered.find(path, near)?;
         (before == *seen).then_some(digest)
     }
 
-    /// The time, for [`Known::is_settled`].
+    /// The names a directory had, if it is what it was.
+    pub(super) fn names(&self, path: &[u8]) -> Option<Names<'_>> {
+        self.lists.find(path)
+    }
+
+    /// Whether there is a place to remember things in.
+    pub(super) fn remembers(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// The time, for [`Known::is_settled`]; none if nothing is remembered.
     pub(super) fn now(&self) -> Option<SystemTime> {
         self.remembers().then(now)
     }
@@ -157,83 +112,50 @@ impl Known {
     /// Remembers what was learned, in the order of paths, in place of what was. A cache that
     /// cannot be written to is only of less use.
     pub(super) fn save(&self, entries: &Entries, learned: &[Learned]) {
-        if let Err(error) = self.try_save(entries, learned) {
-            tracing::debug!(%error, "cannot remember what files were read");
+        let Some(place) = &self.place else { return };
+        if !self.says_all(entries, learned) {
+            let file = place.with_extension(FILES);
+            told(file::replace(&file, entries, learned));
         }
     }
 
-    fn try_save(&self, entries: &Entries, learned: &[Learned]) -> std::io::Result<()> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        // What is known of files that are gone, or were written to, does no harm.
+    /// Remembers the names in directories, in the order of paths: those read now, and those
+    /// that were known.
+    pub(super) fn save_lists(&self, read: Vec<Listed>, kept: &[Vec<u8>]) {
+        let Some(place) = &self.place else { return };
+        if read.is_empty() && kept.len() >= self.lists.len() / 2 {
+            return;
+        }
+        let again = |path: &Vec<u8>| Some(self.lists.find(path)?.to_listed(path));
+        let mut lists = read;
+        lists.extend(kept.iter().filter_map(again));
+        lists.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        told(lists::replace(&place.with_extension(LISTS), &lists));
+    }
+
+    /// Whether all that was learned was known. What is known of files that are gone, or were
+    /// written to, does no harm.
+    fn says_all(&self, entries: &Entries, learned: &[Learned]) -> bool {
         let mut near = 0;
         let mut is_known = |learned: &Learned| {
             let path = entries[learned.index].0.as_slice();
             self.digest(path, &learned.seen, &mut near) == Some(learned.digest)
         };
-        if learned.len() >= self.places.len() / 2 && learned.iter().all(&mut is_known) {
-            return Ok(());
-        }
-        let mut bytes = MAGIC.to_vec();
-        bytes.reserve(learned.len() * (FIXED + 64));
-        for learned in learned {
-            let path = entries[learned.index].0.as_slice();
-            if u16::try_from(path.len()).is_ok() {
-                learned.write(path, &mut bytes);
-            }
-        }
-        bytes.extend_from_slice(sha256(&bytes).as_bytes());
-        let directory = file.parent().unwrap_or_else(|| Path::new("."));
-        fs_err::create_dir_all(directory)?;
-        let mut scratch = tempfile::NamedTempFile::new_in(directory)?;
-        scratch.write_all(&bytes)?;
-        scratch.persist(file)?;
-        Ok(())
-    }
-
-    fn index(&mut self) -> Option<()> {
-        let end = self.bytes.len().checked_sub(32)?;
-        let (content, sum) = self.bytes.split_at(end);
-        if !content.starts_with(MAGIC) || sha256(content).as_bytes() != sum {
-            return None;
-        }
-        let mut at = MAGIC.len();
-        while at < end {
-            let (path, ..) = entry(&content[at..])?;
-            self.places.push(u32::try_from(at).ok()?);
-            at += FIXED + path.len();
-        }
-        Some(())
+        learned.len() >= self.remembered.len() / 2 && learned.iter().all(&mut is_known)
     }
 }
 
-/// The entry bytes begin with.
-fn entry(bytes: &[u8]) -> Option<(&[u8], Seen, Digest)> {
-    let length = usize::from(u16::from_le_bytes(*bytes.first_chunk()?));
-    let path = bytes.get(FIXED..FIXED + length)?;
-    let u64_at = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let time_at = |at: usize| {
-        let nanoseconds = u32::from_le_bytes(*bytes.get(at + 8..)?.first_chunk()?);
-        Some((u64_at(at)?.cast_signed(), nanoseconds))
-    };
-    let seen = Seen {
-        device: u64_at(2)?,
-        inode: u64_at(10)?,
-        size: u64_at(18)?,
-        modified: time_at(26)?,
-        changed: time_at(38)?,
-        executable: *bytes.get(50)? != 0,
-    };
-    let digest = Digest::from_sha256(*bytes.get(51..)?.first_chunk()?);
-    Some((path, seen, digest))
+fn told(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::debug!(%error, "cannot remember what was read");
+    }
 }
 
-/// The name of the file for a source: its place, hashed.
+/// The name of the files for a source: its place, hashed.
 fn name(root: &Root) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     let path = fs_err::canonicalize(root.path()).unwrap_or_else(|_| root.path().to_owned());
-    format!("{}.stats", sha256(path.as_os_str().as_bytes()).to_hex())
+    sha256(path.as_os_str().as_bytes()).to_hex()
 }
 
 /// The device of a source on a file system that takes times from this machine's clock.

@@ -178,11 +178,11 @@ fn destination(
 fn images(block: &Fields<'_>, key: &str, problems: &mut Problems) -> Vec<ImageRef> {
     let mut images = Vec::new();
     for (index, text) in block.words(key, problems).into_iter().flatten().enumerate() {
-        match text.parse() {
+        match text.parse::<ImageRef>() {
             Ok(image) => images.push(image),
             Err(error) => {
                 let path = format!("{}[{index}]", block.at(key));
-                problems.error(&path, format!("{error}"), None);
+                problems.error(&path, error.to_string(), None);
             }
         }
     }
