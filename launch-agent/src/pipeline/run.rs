@@ -13,7 +13,7 @@ use launch_config::spec::{Resource, RunSpec, Service};
 use launch_queue::job::Job;
 use launch_runner::run::{Run, RunEnd, RunEvent, RunHandle, RunRequest, RunState};
 use launch_runner::{Error, Runner};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::image::Ready;
 use super::{Stop, Task};
