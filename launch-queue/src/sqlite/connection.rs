@@ -96,8 +96,9 @@ impl ConnectionThread {
                 Err(error) => Err(error.into()),
             };
             Box::new(move |kept| {
-                let unkept = |error: &rusqlite::Error| Failure::Unkept(error.to_string());
-                drop(answer.send(kept.map_err(unkept).and(result)));
+                let kept = kept.map_err(unkept);
+                // Why a write failed says more than that its transaction did, too.
+                drop(answer.send(result.and_then(|value| kept.map(|()| value))));
             })
         });
         self.calls
@@ -159,9 +160,18 @@ fn share(
     }
     let kept = transaction.commit();
     for tell in told {
-        tell(kept.as_ref().map(|()| ()));
+        tell(kept.as_ref().copied());
     }
     next
+}
+
+/// The failure of a transaction, for each of the writes that shared it.
+fn unkept(error: &rusqlite::Error) -> Failure {
+    let text = Some(error.to_string());
+    match error.sqlite_error() {
+        Some(code) => rusqlite::Error::SqliteFailure(*code, text).into(),
+        None => Failure::Unkept(error.to_string()),
+    }
 }
 
 /// Runs a write so that it can be undone without those it shares its transaction with.

@@ -55,7 +55,7 @@ fn main() {
             .nth(index)
             .map_or(default, |text| text.parse().expect("a number"))
     };
-    let (jobs, kills) = (number(1, 20), number(2, 20));
+    let (jobs, kills) = (number(1, 100), number(2, 25));
     let postgres = std::env::var("LAUNCH_TEST_POSTGRES").ok();
     let mut queues = vec![("sqlite", None)];
     queues.extend(postgres.as_deref().map(|url| ("postgres", Some(url))));
@@ -267,7 +267,7 @@ fn at_random(postgres: Option<&str>, docker: bool, jobs: usize, kills: usize) ->
                 .map(|_| Instant::now())
         });
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(Duration::from_millis(30 + (seed >> 33) % 500));
+        std::thread::sleep(Duration::from_millis(100 + (seed >> 33) % 1000));
         signal(&child, Signal::KILL);
         let now = Instant::now();
         child.wait().expect("a killed child ends");

@@ -3,12 +3,12 @@
 //! ```text
 //! cargo build --release -p launch-agent --features postgres
 //! LAUNCH_TEST_PROGRAM=target/release/launch-agent \
-//!     cargo run -p launch-tests --bin throughput -- [JOBS] [DEPTH] [SLOTS]
+//!     cargo run -p launch-tests --bin throughput -- [JOBS] [DEPTH] [SLOTS] [postgres]
 //! ```
 //!
 //! Runs JOBS jobs from a queue that holds no more, then from one that holds DEPTH more, and
 //! says what a job costs in either: time, processor time of the agent, its peak memory. With
-//! `LAUNCH_TEST_POSTGRES`, the same through PostgreSQL.
+//! `LAUNCH_TEST_POSTGRES`, the same through PostgreSQL, or only that.
 
 #![expect(clippy::print_stdout, reason = "its table is its purpose")]
 
@@ -45,7 +45,10 @@ fn main() {
     };
     let (jobs, depth, slots) = (number(1, 5000), number(2, 500_000), number(3, 4));
     println!("queue     more queued  jobs  jobs/s  ms/job  agent's ms/job  peak MiB");
-    measure("sqlite", None, jobs, depth, slots);
+    let only = std::env::args().nth(4);
+    if only.as_deref() != Some("postgres") {
+        measure("sqlite", None, jobs, depth, slots);
+    }
     match std::env::var("LAUNCH_TEST_POSTGRES") {
         Ok(url) => measure("postgres", Some(&url), jobs, depth, slots),
         Err(_) => launch_tests::skip("LAUNCH_TEST_POSTGRES is not set: no PostgreSQL for tests"),
