@@ -115,7 +115,9 @@ fn a_preempted_run_is_put_back_with_its_id_its_priority_and_a_count() {
         return;
     };
     let (world, cluster) = (&place.world, &place.cluster);
-    let script = "env; [ \"$WANDB_RESUME\" = allow ] && exit 3; sleep 600";
+    // A shell that ends when it is told to: what does not takes its grace, and then some.
+    let script = "env; [ \"$WANDB_RESUME\" = allow ] && exit 3; \
+                  trap 'exit 1' TERM; sleep 600 & wait";
     let item = {
         let mut server = world.state();
         let config = server::QueueConfig {
@@ -148,7 +150,7 @@ fn a_preempted_run_is_put_back_with_its_id_its_priority_and_a_count() {
             kube::Api::namespaced(cluster.client.clone(), &cluster.namespace);
         pods.evict(&pod, &params).await.unwrap();
     });
-    let again = eventually("the run is put back", Duration::from_mins(1), || {
+    let again = eventually("the run is put back", Duration::from_mins(2), || {
         // The cluster starts another pod, as of a job that goes on: that one is not ours.
         let server = world.state();
         let mut others = server.items.keys().filter(|id| **id != item);
