@@ -1,5 +1,6 @@
 //! The agent at W&B's queues, which a stand-in serves.
 
+mod cluster;
 mod ends;
 mod outage;
 mod places;

@@ -102,7 +102,9 @@ impl KubernetesRun {
             .api(&Kind::new("", "v1", "Pod"), &self.namespace);
         let pods = answered(api.list(&of_run(&self.name))).await?;
         let view = View::of(Some(main), pods.items.iter());
-        Ok(stand::of(&identity.kind, &view).end)
+        let stand = stand::of(&identity.kind, &view);
+        // An end that only we know of is none until it is noted: the object goes on.
+        Ok(stand.end.filter(|_| !stand.must_note))
     }
 
     /// Whether anything of it may still run, or be made to.

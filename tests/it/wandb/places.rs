@@ -1,12 +1,12 @@
 //! Where runs go: each is told the same of W&B.
 
-use launch_tests::cluster::{Cluster, IMAGE, kubeconfig};
+use launch_tests::cluster::IMAGE;
 use launch_tests::has_docker;
 
 use super::*;
 
 /// A spec of an image that runs a script, and would tell where it came from.
-fn image(resource: &str, script: &str) -> Value {
+pub(super) fn image(resource: &str, script: &str) -> Value {
     json!({
         "entity": "team", "project": "Proj", "name": "n", "docker": {"docker_image": IMAGE},
         "resource": resource, "resource_args": {},
@@ -15,7 +15,7 @@ fn image(resource: &str, script: &str) -> Value {
 }
 
 /// The log of an item that failed.
-fn log_of(world: &World, item: &str) -> String {
+pub(super) fn log_of(world: &World, item: &str) -> String {
     world.wait("the item failed", |server| {
         server.items[item].failure.clone()
     });
@@ -27,7 +27,7 @@ fn log_of(world: &World, item: &str) -> String {
 }
 
 /// What the environment of a run says, whatever it runs in.
-fn tells_of_wandb(world: &World, item: &str) {
+pub(super) fn tells_of_wandb(world: &World, item: &str) {
     let log = log_of(world, item);
     let run = world.run_of(item);
     for line in [
@@ -62,48 +62,4 @@ fn docker_containers_are_told_of_wandb_and_reach_a_server_on_this_machine() {
     assert!(log_of(&world, &item).contains("reached"));
     signal(&child, Signal::TERM);
     let _ = collect(child).expect(0);
-}
-
-struct OnCluster {
-    world: World,
-    cluster: Cluster,
-    runtime: Runtime,
-}
-
-impl OnCluster {
-    fn new(prefix: &str) -> Option<Self> {
-        let kubeconfig = kubeconfig()?;
-        let runtime = Runtime::new().unwrap();
-        let cluster = runtime.block_on(Cluster::open(&kubeconfig, prefix));
-        let world = World::of(Agent::new().env("KUBECONFIG", &kubeconfig));
-        Some(Self {
-            world,
-            cluster,
-            runtime,
-        })
-    }
-
-    fn spec(&self, script: &str) -> Value {
-        let mut spec = image("kubernetes", script);
-        let pod = json!({"containers": [{"name": "main", "imagePullPolicy": "Never"}]});
-        spec["resource_args"]["kubernetes"] = json!({
-            "metadata": {"namespace": self.cluster.namespace, "name": "job-${run_id}"},
-            "spec": {"template": {"spec": pod}},
-        });
-        spec
-    }
-}
-
-#[test]
-fn pods_are_told_of_wandb_and_read_the_key_from_a_secret() {
-    let Some(place) = OnCluster::new("launch-it-wandb") else {
-        return;
-    };
-    let world = &place.world;
-    let item = world.state().put("first", place.spec("env; exit 3"));
-    let child = world.start();
-    tells_of_wandb(world, &item);
-    signal(&child, Signal::TERM);
-    let _ = collect(child).expect(0);
-    place.runtime.block_on(place.cluster.remove());
 }
