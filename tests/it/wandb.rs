@@ -1,5 +1,6 @@
 //! The agent at W&B's queues, which a stand-in serves.
 
+mod cluster;
 mod ends;
 mod outage;
 mod places;
@@ -12,12 +13,13 @@ mod places;
 mod server;
 mod sweeps;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Child;
 use std::time::Duration;
 
 use launch_tests::{Agent, collect, eventually, signal};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use server::{Server, State};
 use tokio::runtime::Runtime;
@@ -52,7 +54,23 @@ struct World {
     agent: Agent,
     server: Server,
     notes: PathBuf,
+    /// The agents that were started.
+    pids: RefCell<Vec<u32>>,
     _runtime: Runtime,
+}
+
+impl Drop for World {
+    /// A test that fails leaves no agent behind.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for pid in self.pids.borrow().iter() {
+            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
+            // Most are gone, and waited for.
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
+        }
+    }
 }
 
 impl World {
@@ -74,13 +92,14 @@ impl World {
             agent,
             server,
             notes,
+            pids: RefCell::default(),
             _runtime: runtime,
         }
     }
 
     /// Sets a variable for every command.
     fn env(mut self, name: &str, value: &str) -> Self {
-        self.agent = self.agent.env(name, value);
+        self.agent = std::mem::take(&mut self.agent).env(name, value);
         self
     }
 
@@ -105,7 +124,15 @@ impl World {
     }
 
     fn start(&self) -> Child {
-        self.agent.start(&["run", "-c", &self.config("")])
+        self.start_with("", &[])
+    }
+
+    /// An agent with more in its file and on its command line.
+    fn start_with(&self, more: &str, flags: &[&str]) -> Child {
+        let config = self.config(more);
+        let child = self.agent.start(&[&["run", "-c", &config], flags].concat());
+        self.pids.borrow_mut().push(child.id());
+        child
     }
 
     /// A spec whose process is this program.

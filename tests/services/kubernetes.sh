@@ -232,7 +232,7 @@ start_kubelet() {
         --experimental-dockershim-root-directory="$DIR/dockershim" \
         --pod-infra-container-image="$PAUSE" --cgroup-driver="$(cgroup_driver)" --fail-swap-on=false \
         --root-dir="$DIR/kubelet" --cert-dir="$DIR/kubelet-certificates" --address=127.0.0.1 \
-        --port="$(free_port)" --read-only-port=0 --healthz-port=0 --eviction-hard='nodefs.available<1%' \
+        --port="$(free_port)" --read-only-port=0 --healthz-port=0 --eviction-hard='memory.available<1Mi' \
         --image-gc-high-threshold=100 --cgroups-per-qos=false --enforce-node-allocatable= \
         --network-plugin= --register-node=true --authorization-mode=AlwaysAllow --anonymous-auth=true
 }

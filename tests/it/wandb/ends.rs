@@ -93,7 +93,7 @@ fn a_failure_that_is_retried_goes_on_under_its_run() {
     let spec = world.spec("p", program);
     world.state().put("first", spec);
     let more = "retry: {failures: 1, reasons: [failed], wait: 0.1}";
-    let child = world.agent.start(&["run", "-c", &world.config(more)]);
+    let child = world.start_with(more, &[]);
     eventually("it ran twice", PATIENCE, || {
         (world.notes().len() == 2).then_some(())
     });

@@ -1,13 +1,12 @@
 //! Where runs go: each is told the same of W&B.
 
-use kube::api::{DeleteParams, EvictParams};
-use launch_tests::cluster::{Cluster, IMAGE, kubeconfig};
+use launch_tests::cluster::IMAGE;
 use launch_tests::has_docker;
 
 use super::*;
 
 /// A spec of an image that runs a script, and would tell where it came from.
-fn image(resource: &str, script: &str) -> Value {
+pub(super) fn image(resource: &str, script: &str) -> Value {
     json!({
         "entity": "team", "project": "Proj", "name": "n", "docker": {"docker_image": IMAGE},
         "resource": resource, "resource_args": {},
@@ -16,7 +15,7 @@ fn image(resource: &str, script: &str) -> Value {
 }
 
 /// The log of an item that failed.
-fn log_of(world: &World, item: &str) -> String {
+pub(super) fn log_of(world: &World, item: &str) -> String {
     world.wait("the item failed", |server| {
         server.items[item].failure.clone()
     });
@@ -28,7 +27,7 @@ fn log_of(world: &World, item: &str) -> String {
 }
 
 /// What the environment of a run says, whatever it runs in.
-fn tells_of_wandb(world: &World, item: &str) {
+pub(super) fn tells_of_wandb(world: &World, item: &str) {
     let log = log_of(world, item);
     let run = world.run_of(item);
     for line in [
@@ -63,111 +62,4 @@ fn docker_containers_are_told_of_wandb_and_reach_a_server_on_this_machine() {
     assert!(log_of(&world, &item).contains("reached"));
     signal(&child, Signal::TERM);
     let _ = collect(child).expect(0);
-}
-
-struct OnCluster {
-    world: World,
-    cluster: Cluster,
-    runtime: Runtime,
-}
-
-impl OnCluster {
-    fn new(prefix: &str) -> Option<Self> {
-        let kubeconfig = kubeconfig()?;
-        let runtime = Runtime::new().unwrap();
-        let cluster = runtime.block_on(Cluster::open(&kubeconfig, prefix));
-        let world = World::of(Agent::new().env("KUBECONFIG", &kubeconfig));
-        Some(Self {
-            world,
-            cluster,
-            runtime,
-        })
-    }
-
-    fn spec(&self, script: &str) -> Value {
-        let mut spec = image("kubernetes", script);
-        let pod = json!({"containers": [{"name": "main", "imagePullPolicy": "Never"}]});
-        spec["resource_args"]["kubernetes"] = json!({
-            "metadata": {"namespace": self.cluster.namespace, "name": "job-${run_id}"},
-            "spec": {"template": {"spec": pod}},
-        });
-        spec
-    }
-}
-
-#[test]
-fn pods_are_told_of_wandb_and_read_the_key_from_a_secret() {
-    let Some(place) = OnCluster::new("launch-it-wandb") else {
-        return;
-    };
-    let world = &place.world;
-    let item = world.state().put("first", place.spec("env; exit 3"));
-    let child = world.start();
-    tells_of_wandb(world, &item);
-    signal(&child, Signal::TERM);
-    let _ = collect(child).expect(0);
-    place.runtime.block_on(place.cluster.remove());
-}
-
-#[test]
-fn a_preempted_run_is_put_back_with_its_id_its_priority_and_a_count() {
-    let Some(place) = OnCluster::new("launch-it-preempt") else {
-        return;
-    };
-    let (world, cluster) = (&place.world, &place.cluster);
-    // A shell that ends when it is told to: what does not takes its grace, and then some.
-    let script = "env; [ \"$WANDB_RESUME\" = allow ] && exit 3; \
-                  trap 'exit 1' TERM; sleep 600 & wait";
-    let item = {
-        let mut server = world.state();
-        let config = server::QueueConfig {
-            has_priorities: true,
-            ..server::QueueConfig::default()
-        };
-        server.configs.insert("first".to_owned(), config);
-        let item = server.put("first", place.spec(script));
-        server.items.get_mut(&item).unwrap().priority = 0;
-        item
-    };
-    let child = world.start();
-    let run = world.run_of(&item);
-    let pod = eventually("the pod runs", Duration::from_mins(1), || {
-        let pods = place.runtime.block_on(cluster.list("Pod", "launch.run"));
-        let running = |pod: &kube::core::DynamicObject| pod.data["status"]["phase"] == "Running";
-        pods.into_iter().find(running)?.metadata.name
-    });
-    // Clusters from 1.26 on write this condition when they evict.
-    let condition = json!([{"type": "DisruptionTarget", "status": "True",
-        "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}]);
-    place.runtime.block_on(async {
-        let status = json!({"conditions": condition});
-        assert!(cluster.set_status("Pod", &pod, status).await);
-        let params = EvictParams {
-            delete_options: Some(DeleteParams::default().grace_period(1)),
-            ..EvictParams::default()
-        };
-        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
-            kube::Api::namespaced(cluster.client.clone(), &cluster.namespace);
-        pods.evict(&pod, &params).await.unwrap();
-    });
-    let again = eventually("the run is put back", Duration::from_mins(2), || {
-        // The cluster starts another pod, as of a job that goes on: that one is not ours.
-        let server = world.state();
-        let mut others = server.items.keys().filter(|id| **id != item);
-        others.next().cloned()
-    });
-    assert_eq!(world.run_of(&again), run);
-    let log = log_of(world, &again);
-    assert!(log.contains("WANDB_RESUME=allow"), "{log}");
-    let server = world.state();
-    let put_back = &server.items[&again];
-    assert_eq!(
-        (put_back.priority, &put_back.spec["_resume_count"]),
-        (0, &json!(1))
-    );
-    assert_eq!(server.items[&item].failure, None);
-    drop(server);
-    signal(&child, Signal::TERM);
-    let _ = collect(child).expect(0).complains("put_back=1");
-    place.runtime.block_on(cluster.remove());
 }

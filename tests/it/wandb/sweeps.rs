@@ -68,9 +68,7 @@ fn schedulers_have_slots_of_their_own_and_take_none_of_the_jobs() {
     let job = world.spec("p", "init()\nnote('job')\nfinish(0)\n");
     let job = world.state().put("second", job);
     let more = "max_schedulers: 1";
-    let child = world
-        .agent
-        .start(&["run", "-j", "1", "-c", &world.config(more)]);
+    let child = world.start_with(more, &["-j", "1"]);
     let run = world.run_of(&job);
     world.run_is(&run, "finished");
     world.wait("the second is popped", |server| {
