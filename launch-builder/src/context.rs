@@ -115,6 +115,10 @@
 //! read them as one. Some readers stop after the first member unless they are told otherwise:
 //! Python's `tarfile` in its streaming mode (`r|gz`), Perl's `gunzip`, flate2's `GzDecoder`.
 //!
+//! A piece knows nothing of the one before. To gzip, whose window is 32 KiB, that is nothing;
+//! Zstandard looks back further, and its pieces are some 3% larger than one frame would be
+//! (151.0 MB instead of 146.5 MB of a source tree of 571 MB).
+//!
 //! The bytes of gzip and Zstandard are those of the libraries (libdeflate, zstd) in the
 //! versions that are compiled in. The digest depends on neither.
 //!
