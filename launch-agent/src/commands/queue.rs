@@ -110,9 +110,9 @@ impl Queue {
             } => {
                 find(&*queue, &name).await?;
                 let records = queue.jobs(&name, limit).await?;
-                records
-                    .iter()
-                    .for_each(|record| masking::spec(&record.job.spec));
+                for record in &records {
+                    masking::spec(&record.job.spec);
+                }
                 printer.answer(&records, || job_table(&records))?;
             }
             Self::Cancel { job } => cancel(&*queue, &job, printer).await?,

@@ -1,6 +1,7 @@
 //! The forms a secret can have in a text.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -37,15 +38,19 @@ fn in_json(text: &str) -> String {
 
 /// JSON whose letters are all of ASCII.
 fn in_ascii(json: &str) -> String {
-    let letter = |letter: char| -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
         if letter.is_ascii() {
-            return letter.to_string();
+            text.push(letter);
+            continue;
         }
         let mut units = [0; 2];
-        let units = letter.encode_utf16(&mut units).iter();
-        units.map(|unit| format!("\\u{unit:04x}")).collect()
-    };
-    json.chars().map(letter).collect()
+        for unit in letter.encode_utf16(&mut units) {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
 }
 
 fn without_quotes(text: String) -> String {

@@ -21,10 +21,9 @@ pub(super) async fn answered(http: &Http, question: Question) -> Result<Question
 }
 
 async fn answered_from(http: &Http, question: Question, keys: &Path) -> Result<Question, Lookup> {
-    let refusal = match http.text(&question).await {
-        // It gave a token to whoever asked: then it will again.
-        Ok(_) => return Ok(question),
-        Err(refusal) => refusal,
+    // If it gave a token to whoever asked, it will again.
+    let Err(refusal) = http.text(&question).await else {
+        return Ok(question);
     };
     if refusal.status != Some(StatusCode::UNAUTHORIZED) {
         return Err(match refusal.status {

@@ -235,7 +235,7 @@ fn at_place(postgres: Option<&str>, docker: bool, place: &str) -> Row {
     command.env("LAUNCH_FAILPOINT", place).stderr(Stdio::null());
     let mut child = command.spawn().expect("it starts");
     let what = format!("the agent dies at `{place}`: has it the feature `failpoints`?");
-    eventually(&what, Duration::from_secs(60), || {
+    eventually(&what, Duration::from_mins(1), || {
         child.try_wait().expect("a child can be waited for")
     });
     let mut row = Row {

@@ -44,7 +44,7 @@ fn main() {
         let child = world.start(4);
         let (share, mib) = idle(&child, Duration::from_secs(seconds));
         println!("{name:<8}  {:<9}  {share:>15.3}  {mib:>8.1}", "nothing");
-        world.end(child);
+        end(child);
     }
     if launch_tests::has_docker() {
         kinds.push(("sqlite", None, true));
@@ -60,7 +60,7 @@ fn main() {
             "submitted to begun, idle",
             &world.one_by_one(jobs),
         );
-        world.end(child);
+        end(child);
         show(
             name,
             kind,
@@ -132,11 +132,6 @@ impl World {
         child
     }
 
-    fn end(&self, mut child: Child) {
-        signal(&child, Signal::TERM);
-        child.wait().expect("the agent ends");
-    }
-
     fn submit(&self) -> String {
         let script = format!("sh -c '{SAYS}'");
         let mut args = vec!["-q", self.queue.as_str()];
@@ -172,7 +167,7 @@ impl World {
         let ids: Vec<String> = (0..jobs).map(|_| self.submit()).collect();
         let child = self.start(1);
         let times: Vec<(f64, f64)> = ids.iter().map(|id| self.times(id)).collect();
-        self.end(child);
+        end(child);
         times.windows(2).map(|two| two[1].0 - two[0].1).collect()
     }
 }
@@ -225,4 +220,9 @@ fn nanoseconds(child: &Child) -> f64 {
         sum += first.parse::<f64>().unwrap_or(0.0);
     }
     sum
+}
+
+fn end(mut child: Child) {
+    signal(&child, Signal::TERM);
+    child.wait().expect("the agent ends");
 }
