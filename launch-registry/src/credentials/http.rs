@@ -39,10 +39,6 @@ pub(crate) struct Refusal {
     pub(crate) status: Option<StatusCode>,
     pub(crate) text: String,
     /// How it wants to be asked, if it says (RFC 9110 section 11.6.1).
-    #[cfg_attr(
-        not(feature = "azure"),
-        expect(dead_code, reason = "Azure Arc asks so")
-    )]
     pub(crate) challenge: Option<String>,
 }
 
