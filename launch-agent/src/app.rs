@@ -99,6 +99,13 @@ impl App {
         Self::build_on(settings, backend).await
     }
 
+    #[cfg_attr(
+        not(feature = "kubernetes"),
+        expect(
+            clippy::unused_async,
+            reason = "the same signature with and without the feature"
+        )
+    )]
     async fn build_on(settings: Settings, backend: Backend) -> Result<Self, Failure> {
         let state = settings.state.clone();
         state

@@ -52,6 +52,10 @@ pub(crate) trait Server: Debug + Send + Sync {
 
 /// A sweep by its names.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "wandb"),
+    expect(dead_code, reason = "W&B's server reads them")
+)]
 pub(crate) struct Sweep<'a> {
     pub(crate) entity: &'a str,
     pub(crate) project: &'a str,

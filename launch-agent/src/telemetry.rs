@@ -64,7 +64,7 @@ pub(crate) fn stage_span(stage: Stage) -> Span {
 /// Nothing is traced: this program was built without the feature `otel`.
 #[cfg(not(feature = "otel"))]
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Traces;
+pub(crate) struct Traces(());
 
 #[cfg(not(feature = "otel"))]
 #[allow(
@@ -75,7 +75,7 @@ pub(crate) struct Traces;
 )]
 impl Traces {
     fn begin() -> Result<(Self, Option<tracing_subscriber::layer::Identity>), String> {
-        Ok((Self, None))
+        Ok((Self::default(), None))
     }
 
     pub(crate) fn run_on(&self, _runtime: &tokio::runtime::Handle) {}
