@@ -34,6 +34,8 @@ pub(crate) fn init(global: &Global, is_agent: bool, more: u8) -> Traces {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| Masked)
+        // What cannot be written would be told to the stderr that is gone, in a panic.
+        .log_internal_errors(false)
         .with_target(global.verbose + more > 0)
         .with_ansi(io::stderr().is_terminal() && !plain);
     let log = match global.log_format {
