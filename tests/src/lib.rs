@@ -165,6 +165,16 @@ impl Agent {
         self
     }
 
+    /// Writes the user's agent file, which every command reads that names no other.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn configure(&self, text: &str) {
+        let home = self.state().with_file_name(".config/wandb");
+        fs_err::create_dir_all(&home).expect("a directory");
+        fs_err::write(home.join("launch-config.yaml"), text).expect("a file");
+    }
+
     /// A directory for the test's own files.
     ///
     /// # Panics

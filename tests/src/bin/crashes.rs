@@ -112,11 +112,8 @@ impl World {
         } else {
             Agent::new()
         };
-        let home = agent.state().with_file_name(".config/wandb");
-        fs_err::create_dir_all(&home).expect("a directory");
         if let Some(url) = postgres {
-            let text = format!("backend: {{type: postgres, url: '{url}'}}\n");
-            fs_err::write(home.join("launch-config.yaml"), text).expect("a file");
+            agent.configure(&format!("backend: {{type: postgres, url: '{url}'}}\n"));
         }
         let mut world = Self {
             queue: format!("c{}", unique()),

@@ -96,11 +96,8 @@ impl World {
         } else {
             Agent::new()
         };
-        let home = agent.state().with_file_name(".config/wandb");
-        fs_err::create_dir_all(&home).expect("a directory");
         if let Some(url) = postgres {
-            let text = format!("backend: {{type: postgres, url: '{url}'}}\n");
-            fs_err::write(home.join("launch-config.yaml"), text).expect("a file");
+            agent.configure(&format!("backend: {{type: postgres, url: '{url}'}}\n"));
         }
         let words = if docker {
             vec!["-d".to_owned(), "launch-test/busybox:1".to_owned()]
