@@ -15,6 +15,7 @@ use super::options::Compression;
 use super::order::in_order;
 use super::pass::{Outcome, Pass};
 use super::read::Reader;
+use super::spare::Spare;
 use crate::error::Error;
 
 /// How an archive is made.
@@ -40,8 +41,9 @@ pub(super) fn pack(
     archive: Archive<'_>,
     out: &mut impl Write,
 ) -> Result<(Outcome, Written), Error> {
+    let spare = Spare::default();
     let reader = || Reader::new(pass.root, pass.cancel, pass.progress);
-    let mut cutter = Cutter::new(pass.entries, reader(), pass.known);
+    let mut cutter = Cutter::new(pass.entries, reader(), pass.known, &spare);
     let mut outcome = Outcome::default();
     let mut sink = Sink {
         out,
@@ -52,7 +54,7 @@ pub(super) fn pack(
         pass.threads,
         || cutter.next(),
         || {
-            let mut maker = Maker::new(pass, archive, reader())?;
+            let mut maker = Maker::new(pass, archive, reader(), &spare)?;
             Ok(move |piece| maker.make(piece))
         },
         |made: Made| {
@@ -61,7 +63,9 @@ pub(super) fn pack(
                 outcome.learned.extend(learned);
             }
             pass.cancel.check()?;
-            sink.write(&made.piece)
+            sink.write(&made.piece)?;
+            spare.give(made.piece);
+            Ok(())
         },
     )?;
     Ok((outcome, sink.finish()?))

@@ -7,9 +7,10 @@
 //! One file each, in directories by the first two digits of the key: [`MAGIC`], then the
 //! CRC-32 of the rest, little-endian, then the rest. A file that is damaged is removed.
 
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use launch_config::image::Digest;
@@ -23,6 +24,9 @@ const HEADER: usize = 4 + 4;
 /// When there is more, what was not used for longest goes.
 const MOST: u64 = 2 << 30;
 
+/// After so many new bytes it is looked whether there is more; else once in an hour.
+const MUCH: u64 = 64 << 20;
+
 /// The time of a use is noted when the last one is so many seconds ago.
 const NOTED: u64 = 3600;
 
@@ -30,15 +34,15 @@ const NOTED: u64 = 3600;
 #[derive(Debug)]
 pub(super) struct Blocks {
     directory: PathBuf,
-    /// Whether it grew.
-    grew: AtomicBool,
+    /// By how many bytes it grew.
+    grew: AtomicU64,
 }
 
 impl Blocks {
     pub(super) fn new(directory: &Path) -> Self {
         Self {
             directory: directory.join("blocks"),
-            grew: AtomicBool::new(false),
+            grew: AtomicU64::new(0),
         }
     }
 
@@ -47,23 +51,23 @@ impl Blocks {
         self.directory.join(&name[..2]).join(&name[2..])
     }
 
-    /// The piece under a key, if it is there whole.
-    pub(super) fn get(&self, key: Digest) -> Option<Vec<u8>> {
+    /// Puts the piece under a key into `piece`, if it is there whole.
+    pub(super) fn get(&self, key: Digest, piece: &mut Vec<u8>) -> bool {
         let place = self.place(key);
-        let mut file = fs_err::File::open(&place).ok()?;
-        let piece = read(&mut file);
-        if piece.is_some() {
-            note_use(&file);
-        } else {
+        let Ok(file) = fs_err::File::open(&place) else {
+            return false;
+        };
+        let is_whole = read(file.file(), piece).is_some();
+        if !is_whole {
             // It is of no use to anybody; who cannot remove it reads it again.
             let _ = fs_err::remove_file(&place);
         }
-        piece
+        is_whole
     }
 
     /// Keeps a piece. A cache that cannot be written to is only of less use.
     pub(super) fn put(&self, key: Digest, piece: &[u8]) {
-        self.grew.store(true, Ordering::Relaxed);
+        self.grew.fetch_add(piece.len() as u64, Ordering::Relaxed);
         if let Err(error) = self.write(&self.place(key), piece) {
             tracing::debug!(%error, "cannot keep a piece of an archive");
         }
@@ -82,11 +86,27 @@ impl Blocks {
         Ok(())
     }
 
-    /// Removes what was not used for longest, if there is more than is kept.
+    /// Removes what was not used for longest, if there is more than is kept. Looking at all of
+    /// it is not worth a few pieces: those of a changed file wait for the time to come.
     pub(super) fn prune(&self) {
-        if self.grew.load(Ordering::Relaxed) {
+        let grew = self.grew.load(Ordering::Relaxed);
+        if grew > MUCH || (grew > 0 && self.is_due()) {
             self.prune_to(MOST);
         }
+    }
+
+    /// Whether the last look is some time ago; then it is now.
+    fn is_due(&self) -> bool {
+        let mark = self.directory.join("looked");
+        let looked = fs_err::metadata(&mark).and_then(|metadata| metadata.modified());
+        let age = looked
+            .ok()
+            .and_then(|looked| now().duration_since(looked).ok());
+        let is_due = age.is_none_or(|age| age.as_secs() > NOTED);
+        if is_due && let Err(error) = fs_err::write(&mark, b"") {
+            tracing::debug!(%error, "cannot note a look at the kept pieces");
+        }
+        is_due
     }
 
     fn prune_to(&self, most: u64) {
@@ -120,23 +140,28 @@ impl Blocks {
 }
 
 /// The piece in a file, if it is whole.
-fn read(file: &mut fs_err::File) -> Option<Vec<u8>> {
+fn read(mut file: &File, piece: &mut Vec<u8>) -> Option<()> {
     let mut header = [0; HEADER];
     file.read_exact(&mut header).ok()?;
     let sum = header.strip_prefix(MAGIC)?.first_chunk()?;
-    let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
-    let mut piece = Vec::with_capacity(length.saturating_sub(HEADER));
-    file.read_to_end(&mut piece).ok()?;
-    (crc32(&piece) == u32::from_le_bytes(*sum)).then_some(piece)
+    let metadata = file.metadata().ok()?;
+    let length = usize::try_from(metadata.len()).ok()?;
+    piece.resize(length.checked_sub(HEADER)?, 0);
+    file.read_exact(piece).ok()?;
+    if crc32(piece) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    note_use(file, &metadata);
+    Some(())
 }
 
 /// Sets the time of the last use.
-fn note_use(file: &fs_err::File) {
-    let used = file.metadata().and_then(|metadata| metadata.modified());
-    let age = used.ok().and_then(|used| now().duration_since(used).ok());
+fn note_use(file: &File, metadata: &Metadata) {
+    let used = metadata.modified().ok();
+    let age = used.and_then(|used| now().duration_since(used).ok());
     if age.is_some_and(|age| age.as_secs() > NOTED) {
         // A use that is not noted only makes the piece go sooner.
-        let _ = file.file().set_modified(now());
+        let _ = file.set_modified(now());
     }
 }
 
@@ -154,9 +179,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let blocks = Blocks::new(directory.path());
         let key = sha256(b"a");
-        assert_eq!(blocks.get(key), None);
+        let mut found = Vec::new();
+        assert!(!blocks.get(key, &mut found));
         blocks.put(key, &piece(1));
-        assert_eq!(blocks.get(key), Some(piece(1)));
+        assert!(blocks.get(key, &mut found));
+        assert_eq!(found, piece(1));
         let mut bytes = fs_err::read(blocks.place(key)).unwrap();
         for damage in [
             &mut |bytes: &mut Vec<u8>| bytes[500] ^= 1,
@@ -166,7 +193,7 @@ mod tests {
         {
             damage(&mut bytes);
             fs_err::write(blocks.place(key), &bytes).unwrap();
-            assert_eq!(blocks.get(key), None);
+            assert!(!blocks.get(key, &mut found));
             assert!(!blocks.place(key).exists());
         }
     }

@@ -10,9 +10,10 @@ use launch_config::image::Digest;
 use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
+use super::entries::{Entries, Kind};
 use super::read::Reader;
-use super::scan::{Entries, Kind};
 use super::seen::Seen;
+use super::spare::Spare;
 use super::stats::Known;
 use super::tarball::padding;
 use crate::error::Error;
@@ -65,6 +66,7 @@ pub(super) struct Cutter<'a> {
     entries: &'a Entries,
     reader: Reader<'a>,
     known: &'a Known,
+    spare: &'a Spare,
     at: usize,
     /// The file at `at`, if it was looked at.
     looked: Option<Seen>,
@@ -87,11 +89,17 @@ enum Source {
 }
 
 impl<'a> Cutter<'a> {
-    pub(super) fn new(entries: &'a Entries, reader: Reader<'a>, known: &'a Known) -> Self {
+    pub(super) fn new(
+        entries: &'a Entries,
+        reader: Reader<'a>,
+        known: &'a Known,
+        spare: &'a Spare,
+    ) -> Self {
         Self {
             entries,
             reader,
             known,
+            spare,
             at: 0,
             looked: None,
             large: None,
@@ -174,14 +182,15 @@ impl<'a> Cutter<'a> {
     fn part(&mut self) -> Result<Piece, Error> {
         let mut large = self.large.take().expect("a large file was begun");
         let index = self.at;
-        let path = self.entries[index].0.as_slice();
+        let path = self.entries.path(index);
         let (seen, number) = (large.seen, large.number);
         let left = seen.size - number * PART;
         let (length, is_last) = (left.min(PART), left <= PART);
         let content = match &mut large.content {
             Source::Known(digest) => Content::Known(*digest),
             Source::Open(file, hash, began) => {
-                let mut bytes = vec![0; usize::try_from(length).expect("a part fits memory")];
+                let mut bytes = self.spare.take();
+                bytes.resize(usize::try_from(length).expect("a part fits memory"), 0);
                 self.reader.fill(path, file, &mut bytes)?;
                 hash.update(&bytes);
                 let mut whole = None;

@@ -20,6 +20,13 @@ pub(super) struct Encoder {
     room: Vec<u8>,
 }
 
+/// A piece that was encoded.
+pub(super) struct Encoded {
+    pub(super) piece: Vec<u8>,
+    /// Whether nothing was searched for in it.
+    pub(super) is_cheap: bool,
+}
+
 enum Kernel {
     Gzip(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
@@ -40,15 +47,16 @@ impl Encoder {
         Ok(Self { kernels, room })
     }
 
-    /// Encodes a piece: the same bytes for the same piece, whatever came before. The piece is
-    /// the caller's to fill again.
-    pub(super) fn encode(&mut self, piece: &mut Vec<u8>) -> io::Result<Vec<u8>> {
-        let kernel = match &mut self.kernels {
-            None => return Ok(std::mem::take(piece)),
-            Some((_, hurried)) if is_noise(piece) => hurried,
-            Some((kernel, _)) => kernel,
+    /// Encodes a piece into `to`: the same bytes for the same piece, whatever came before. The
+    /// buffer the piece was in is the caller's to fill again.
+    pub(super) fn encode(&mut self, piece: &mut Vec<u8>, to: Vec<u8>) -> io::Result<Encoded> {
+        let is_cheap = self.kernels.is_none() || is_noise(piece);
+        let piece = match &mut self.kernels {
+            None => std::mem::replace(piece, to),
+            Some((_, hurried)) if is_cheap => hurried.encode(piece, &mut self.room, to)?,
+            Some((kernel, _)) => kernel.encode(piece, &mut self.room, to)?,
         };
-        kernel.encode(piece, &mut self.room)
+        Ok(Encoded { piece, is_cheap })
     }
 }
 
@@ -65,7 +73,7 @@ impl Kernel {
         Ok(Self::Zstd(compressor))
     }
 
-    fn encode(&mut self, piece: &[u8], room: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    fn encode(&mut self, piece: &[u8], room: &mut Vec<u8>, mut to: Vec<u8>) -> io::Result<Vec<u8>> {
         let most = match self {
             Self::Gzip(kernel) => kernel.gzip_compress_bound(piece.len()),
             Self::Zstd(_) => zstd_safe::compress_bound(piece.len()),
@@ -79,7 +87,9 @@ impl Kernel {
                 .map_err(io::Error::other)?,
             Self::Zstd(kernel) => kernel.compress_to_buffer(piece, &mut room[..])?,
         };
-        Ok(room[..length].to_vec())
+        to.clear();
+        to.extend_from_slice(&room[..length]);
+        Ok(to)
     }
 }
 
@@ -90,8 +100,8 @@ pub(super) fn name(compression: Compression) -> io::Result<String> {
         Format::Tar => "tar".to_owned(),
         // This library does not say its version; what it makes of a text does.
         Format::TarGz => {
-            let made = Encoder::new(compression)?.encode(&mut sample())?;
-            format!("gzip {} {level}", sha256(&made).to_hex())
+            let made = Encoder::new(compression)?.encode(&mut sample(), Vec::new())?;
+            format!("gzip {} {level}", sha256(&made.piece).to_hex())
         }
         Format::TarZst => format!("zstd {} {level}", zstd_safe::version_number()),
     })

@@ -7,10 +7,10 @@ mod work;
 use self::thread::{Part, Thread};
 use self::work::Work;
 use super::cancel::Cancel;
+use super::entries::{Entries, Kind};
 use super::progress::Progress;
 use super::recipe::Found;
 use super::root::Root;
-use super::scan::{Entries, Kind};
 use super::stats::{Known, Learned};
 use super::tree::Tree;
 use crate::error::Error;
@@ -26,7 +26,7 @@ pub(super) struct Pass<'a> {
     pub(super) threads: usize,
 }
 
-/// What every entry is, in their order.
+/// What every entry is, in their order, and what was not known of them.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) found: Vec<Found>,
@@ -52,8 +52,13 @@ impl Pass<'_> {
         if let Some(tree) = tree {
             self.make_directories(&mut tree.share())?;
         }
-        let threads = self.threads.min(self.entries.len().div_ceil(2)).max(1);
-        let work = Work::new(self.entries.len(), threads);
+        let found = match tree {
+            Some(_) => vec![None; self.entries.len()],
+            None => self.known(),
+        };
+        let left: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
+        let threads = self.threads.min(left.len().div_ceil(2)).max(1);
+        let work = Work::new(left, threads);
         let run = || Thread::new(self, tree).run(&work);
         let parts: Vec<Result<Part, Error>> = if threads == 1 {
             vec![run()]
@@ -67,12 +72,29 @@ impl Pass<'_> {
                 handles.into_iter().map(join).collect()
             })
         };
-        self.put_together(parts)
+        put_together(found, parts)
+    }
+
+    /// What need not be read.
+    fn known(self) -> Vec<Option<Found>> {
+        let mut near = 0;
+        let mut known = |path: &[u8], kind: &Kind| match kind {
+            Kind::Directory => Some(Found::Directory),
+            Kind::File(Some(seen)) => {
+                let digest = self.known.digest(path, seen, &mut near)?;
+                let found = seen.file(digest);
+                self.progress.found(&found);
+                Some(found)
+            }
+            Kind::File(None) | Kind::Link | Kind::Added(_) => None,
+        };
+        let entries = self.entries.iter();
+        entries.map(|(path, kind)| known(path, kind)).collect()
     }
 
     /// Before anything is put into them.
     fn make_directories(self, tree: &mut Tree) -> Result<(), Error> {
-        for (path, kind) in self.entries {
+        for (path, kind) in self.entries.iter() {
             if matches!(kind, Kind::Directory) {
                 self.cancel.check()?;
                 tree.directory(path)?;
@@ -80,22 +102,24 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
 
-    fn put_together(self, parts: Vec<Result<Part, Error>>) -> Result<Outcome, Error> {
-        let mut found: Vec<Option<Found>> = vec![None; self.entries.len()];
-        let mut learned = Vec::new();
-        for part in parts {
-            let part = part?;
-            for (index, entry) in part.found {
-                found[index] = Some(entry);
-            }
-            learned.extend(part.learned);
+fn put_together(
+    mut found: Vec<Option<Found>>,
+    parts: Vec<Result<Part, Error>>,
+) -> Result<Outcome, Error> {
+    let mut learned = Vec::new();
+    for part in parts {
+        let part = part?;
+        for (index, entry) in part.found {
+            found[index] = Some(entry);
         }
-        learned.sort_unstable_by_key(|learned| learned.index);
-        let whole = |entry: Option<Found>| entry.expect("every entry was taken by a thread");
-        Ok(Outcome {
-            found: found.into_iter().map(whole).collect(),
-            learned,
-        })
+        learned.extend(part.learned);
     }
+    learned.sort_unstable_by_key(|learned| learned.index);
+    let whole = |entry: Option<Found>| entry.expect("every entry was taken by a thread");
+    Ok(Outcome {
+        found: found.into_iter().map(whole).collect(),
+        learned,
+    })
 }

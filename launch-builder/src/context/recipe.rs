@@ -1,12 +1,13 @@
 //! The digest of a context, record by record, as written at the top of the parent module.
 
-use std::io::Write as _;
-
 use launch_config::image::Digest;
 use sha2::{Digest as _, Sha256};
 
 /// The first bytes that are hashed. The number changes with the recipe.
 const VERSION: &[u8] = b"launch-context 1\n";
+
+/// Records are hashed when there are so many bytes of them.
+const ROOM: usize = 32 * 1024;
 
 /// What an entry turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,8 @@ impl Found {
 #[derive(Debug)]
 pub(super) struct Recipe {
     hash: Sha256,
-    record: Vec<u8>,
+    /// Those not hashed yet.
+    records: Vec<u8>,
 }
 
 impl Recipe {
@@ -45,18 +47,21 @@ impl Recipe {
         hash.update(format!("rules {}\n", rules.to_hex()));
         Self {
             hash,
-            record: Vec::new(),
+            records: Vec::new(),
         }
     }
 
     /// Adds what was found at a path.
     pub(super) fn add(&mut self, path: &[u8], found: &Found) {
-        self.record.clear();
-        record(&mut self.record, path, found);
-        self.hash.update(&self.record);
+        record(&mut self.records, path, found);
+        if self.records.len() >= ROOM {
+            self.hash.update(&self.records);
+            self.records.clear();
+        }
     }
 
-    pub(super) fn finish(self) -> Digest {
+    pub(super) fn finish(mut self) -> Digest {
+        self.hash.update(&self.records);
         Digest::from_sha256(self.hash.finalize().into())
     }
 }
@@ -75,7 +80,10 @@ pub(super) fn record(to: &mut Vec<u8>, path: &[u8], found: &Found) {
             (kind, *size, Some(*digest))
         }
     };
-    write!(to, "{kind} {size} ").expect("a vector takes every write");
+    to.extend_from_slice(kind.as_bytes());
+    to.push(b' ');
+    to.extend_from_slice(itoa::Buffer::new().format(size).as_bytes());
+    to.push(b' ');
     match content {
         Some(digest) => to.extend_from_slice(&hex(digest)),
         None => to.push(b'-'),

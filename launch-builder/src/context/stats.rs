@@ -18,21 +18,23 @@
 //! What no times can tell is a write through a memory map whose page was already written to;
 //! `git` and `make` do not see it either.
 
-mod file;
+mod digests;
 mod lists;
+mod table;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use launch_config::image::Digest;
 
-pub(super) use self::file::Learned;
-use self::file::Remembered;
+use self::digests::Digests;
+pub(super) use self::digests::Learned;
 pub(super) use self::lists::Listed;
 use self::lists::{Lists, Names};
+use self::table::Table;
+use super::entries::Entries;
 use super::recipe::sha256;
 use super::root::Root;
-use super::scan::Entries;
 #[cfg(target_os = "linux")]
 use super::seen::device;
 use super::seen::{Seen, Time};
@@ -50,42 +52,56 @@ const LISTS: &str = "lists";
 pub(super) struct Known {
     /// Where it is, without its ending.
     place: Option<PathBuf>,
-    remembered: Remembered,
-    lists: Lists,
+    digests: Table<Digests>,
+    lists: Table<Lists>,
     /// The device whose times can be trusted.
     device: Option<u64>,
 }
 
 impl Known {
-    /// What `directory` remembers of the source at `root`.
-    pub(super) fn load(directory: &Path, root: &Root) -> Self {
+    /// What `directory` remembers of the source at `root`, and what a walk answers, which
+    /// needs the names alone: the digests are read meanwhile.
+    pub(super) fn load<T>(
+        directory: &Path,
+        root: &Root,
+        walk: impl FnOnce(&Self) -> T,
+    ) -> (Self, T) {
         let Some(device) = local_device(root) else {
-            return Self::default();
+            let nothing = Self::default();
+            let walked = walk(&nothing);
+            return (nothing, walked);
         };
         let place = directory.join(name(root));
-        Self {
-            remembered: Remembered::read(&place.with_extension(FILES)),
-            lists: Lists::read(&place.with_extension(LISTS)),
+        let digests = place.with_extension(FILES);
+        let mut known = Self {
+            digests: Table::default(),
+            lists: Table::read(&place.with_extension(LISTS)),
             place: Some(place),
             device: Some(device),
-        }
+        };
+        let (digests, walked) = std::thread::scope(|scope| {
+            let digests = scope.spawn(|| Table::read(&digests));
+            let walked = walk(&known);
+            (digests.join(), walked)
+        });
+        known.digests = digests.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (known, walked)
     }
 
     /// Whether asking is worth a look at the file.
     pub(super) fn is_of_use(&self) -> bool {
-        self.remembered.len() > 0
+        self.digests.len() > 0
     }
 
     /// The digest of a file seen like this. `near` is where to look first, and then where the
     /// file after this one is likely to be.
     pub(super) fn digest(&self, path: &[u8], seen: &Seen, near: &mut usize) -> Option<Digest> {
-        let (before, digest) = self.remembered.find(path, near)?;
-        (before == *seen).then_some(digest)
+        self.digests.digest(path, seen, near)
     }
 
     /// The names a directory had, if it is what it was.
     pub(super) fn names(&self, path: &[u8]) -> Option<Names<'_>> {
-        self.lists.find(path)
+        self.lists.names(path)
     }
 
     /// Whether there is a place to remember things in.
@@ -109,13 +125,14 @@ impl Known {
         self.device == Some(seen.device) && is_old(seen.modified) && is_old(seen.changed)
     }
 
-    /// Remembers what was learned, in the order of paths, in place of what was. A cache that
-    /// cannot be written to is only of less use.
+    /// Remembers what was learned, in the order of paths. What is known of files that are
+    /// gone, or were written to, does no harm. A cache that cannot be written to is only of
+    /// less use.
     pub(super) fn save(&self, entries: &Entries, learned: &[Learned]) {
         let Some(place) = &self.place else { return };
-        if !self.says_all(entries, learned) {
+        if !learned.is_empty() || entries.files() < self.digests.len() / 2 {
             let file = place.with_extension(FILES);
-            told(file::replace(&file, entries, learned));
+            told(self.digests.replace(&file, entries, learned));
         }
     }
 
@@ -126,22 +143,11 @@ impl Known {
         if read.is_empty() && kept.len() >= self.lists.len() / 2 {
             return;
         }
-        let again = |path: &Vec<u8>| Some(self.lists.find(path)?.to_listed(path));
+        let again = |path: &Vec<u8>| Some(self.lists.names(path)?.to_listed(path));
         let mut lists = read;
         lists.extend(kept.iter().filter_map(again));
         lists.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         told(lists::replace(&place.with_extension(LISTS), &lists));
-    }
-
-    /// Whether all that was learned was known. What is known of files that are gone, or were
-    /// written to, does no harm.
-    fn says_all(&self, entries: &Entries, learned: &[Learned]) -> bool {
-        let mut near = 0;
-        let mut is_known = |learned: &Learned| {
-            let path = entries[learned.index].0.as_slice();
-            self.digest(path, &learned.seen, &mut near) == Some(learned.digest)
-        };
-        learned.len() >= self.remembered.len() / 2 && learned.iter().all(&mut is_known)
     }
 }
 

@@ -8,13 +8,14 @@ use launch_config::image::Digest;
 use super::archive::{self, Archive};
 use super::blocks::Blocks;
 use super::cancel::Cancel;
+use super::entries::Entries;
 use super::ignore::Rules;
 use super::options::ContextOptions;
 use super::pass::{Outcome, Pass};
 use super::progress::Progress;
 use super::recipe::Recipe;
 use super::root::Root;
-use super::scan::{self, Entries};
+use super::scan;
 use super::stats::Known;
 use super::tree::Tree;
 use crate::error::Error;
@@ -81,8 +82,12 @@ impl Context {
         let root = scan::open_root(path)?;
         let rules = options.rules(path)?;
         let cache = options.cache.as_deref();
-        let known = cache.map_or_else(Known::default, |cache| Known::load(cache, &root));
-        let entries = scan::scan((&root, &known), &rules, options, events, &cancel)?;
+        let walk = |known: &Known| scan::scan((&root, known), &rules, options, events, &cancel);
+        let (known, entries) = match cache {
+            Some(cache) => Known::load(cache, &root, walk),
+            None => (Known::default(), walk(&Known::default())),
+        };
+        let entries = entries?;
         Ok(Self {
             root,
             rules,
@@ -100,7 +105,7 @@ impl Context {
 
     /// Whether nothing is left of the tree.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// Reads every file and answers the digest.

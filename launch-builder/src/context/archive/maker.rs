@@ -5,18 +5,19 @@ mod part;
 use launch_config::image::Digest;
 
 use super::super::cut::Piece;
-use super::super::encode::{self, Encoder};
+use super::super::encode::{self, Encoded, Encoder};
+use super::super::entries::Kind;
 use super::super::pass::Pass;
 use super::super::read::Reader;
 use super::super::recipe::{Found, record, sha256};
-use super::super::scan::Kind;
 use super::super::seen::Seen;
+use super::super::spare::Spare;
 use super::super::stats::Learned;
 use super::super::tarball::{self, file_header, header, pad};
 use super::Archive;
 use crate::error::Error;
 
-/// A piece that was made, and the entries that end in it.
+/// A piece that was made, and the entries that end in it, with what is new about them.
 pub(super) struct Made {
     pub(super) found: Vec<(Found, Option<Learned>)>,
     pub(super) piece: Vec<u8>,
@@ -28,6 +29,7 @@ pub(super) struct Maker<'a> {
     archive: Archive<'a>,
     reader: Reader<'a>,
     encoder: Encoder,
+    spare: &'a Spare,
     name: String,
     /// The piece in the making; its room is used again.
     tar: Vec<u8>,
@@ -40,12 +42,14 @@ impl<'a> Maker<'a> {
         pass: Pass<'a>,
         archive: Archive<'a>,
         reader: Reader<'a>,
+        spare: &'a Spare,
     ) -> Result<Self, Error> {
         Ok(Self {
             pass,
             archive,
             reader,
             encoder: Encoder::new(archive.compression)?,
+            spare,
             name: match archive.blocks {
                 Some(_) => encode::name(archive.compression)?,
                 None => String::new(),
@@ -58,10 +62,10 @@ impl<'a> Maker<'a> {
     pub(super) fn make(&mut self, piece: Piece) -> Result<Made, Error> {
         match piece {
             Piece::Run(run) => self.run(&run),
-            Piece::Part(part) => self.part(&part),
+            Piece::Part(part) => self.part(part),
             Piece::End => Ok(Made {
                 found: Vec::new(),
-                piece: self.encoder.encode(&mut tarball::END.to_vec())?,
+                piece: self.encode(None, tarball::END.to_vec())?,
             }),
         }
     }
@@ -92,26 +96,25 @@ impl<'a> Maker<'a> {
         if self.archive.blocks.is_none() || !self.pass.known.is_of_use() {
             return Ok(None);
         }
+        let entries = self.pass.entries;
         let mut found = Vec::with_capacity(run.len());
         for (index, seen) in run {
-            let (path, kind) = &self.pass.entries[*index];
+            let (path, kind) = (entries.path(*index), entries.kind(*index));
             let entry = match (kind, seen) {
                 (Kind::File(_), Some(seen)) => {
                     match self.pass.known.digest(path, seen, &mut self.near) {
-                        Some(digest) => {
-                            (seen.file(digest), Some(Learned::new(*index, *seen, digest)))
-                        }
+                        Some(digest) => seen.file(digest),
                         None => return Ok(None),
                     }
                 }
-                (Kind::Link, _) => (Found::Link(self.reader.link(path)?), None),
-                (Kind::Added(added), _) => (Found::added(&added.content), None),
-                _ => (Found::Directory, None),
+                (Kind::Link, _) => Found::Link(self.reader.link(path)?),
+                (Kind::Added(added), _) => Found::added(&added.content),
+                _ => Found::Directory,
             };
-            found.push(entry);
+            found.push((entry, None));
         }
         let key = self.key_of_run(run, &found);
-        let Some(piece) = key.and_then(|key| self.archive.blocks?.get(key)) else {
+        let Some(piece) = self.kept(key) else {
             return Ok(None);
         };
         for (found, _) in &found {
@@ -127,7 +130,7 @@ impl<'a> Maker<'a> {
         seen: Option<&Seen>,
         tar: &mut Vec<u8>,
     ) -> Result<(Found, Option<Learned>), Error> {
-        let (path, kind) = &self.pass.entries[index];
+        let (path, kind) = (self.pass.entries.path(index), self.pass.entries.kind(index));
         let found = match kind {
             Kind::File(_) => {
                 let seen = seen.ok_or_else(|| self.reader.changed(path))?;
@@ -152,7 +155,7 @@ impl<'a> Maker<'a> {
         seen: &Seen,
         tar: &mut Vec<u8>,
     ) -> Result<(Found, Option<Learned>), Error> {
-        let path = self.pass.entries[index].0.as_slice();
+        let path = self.pass.entries.path(index);
         let began = self.pass.known.now();
         let mut open = self.reader.open_unseen(path)?;
         file_header(tar, path, seen.executable, seen.size);
@@ -175,20 +178,29 @@ impl<'a> Maker<'a> {
 
     /// Encodes a piece, or finds it encoded.
     fn encode(&mut self, key: Option<Digest>, mut tar: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let kept = key.zip(self.archive.blocks);
-        if let Some(piece) = kept.and_then(|(key, blocks)| blocks.get(key)) {
+        if let Some(piece) = self.kept(key) {
+            self.tar = tar;
             return Ok(piece);
         }
-        let raw = tar.len();
-        let piece = self.encoder.encode(&mut tar)?;
+        let encoded = self.encoder.encode(&mut tar, self.spare.take());
         self.tar = tar;
-        // What did not shrink is read again as fast as it would be found here.
-        if let Some((key, blocks)) = kept
-            && piece.len() < raw / 16 * 15
-        {
+        let Encoded { piece, is_cheap } = encoded?;
+        // What took no search is made again as fast as it would be found here.
+        if let Some((key, blocks)) = key.zip(self.archive.blocks).filter(|_| !is_cheap) {
             blocks.put(key, &piece);
         }
         Ok(piece)
+    }
+
+    /// The piece under a key, if it is kept.
+    fn kept(&self, key: Option<Digest>) -> Option<Vec<u8>> {
+        let (key, blocks) = key.zip(self.archive.blocks)?;
+        let mut piece = self.spare.take();
+        if blocks.get(key, &mut piece) {
+            return Some(piece);
+        }
+        self.spare.give(piece);
+        None
     }
 
     fn key_of_run(
@@ -215,7 +227,7 @@ impl<'a> Maker<'a> {
         )
         .into_bytes();
         for (index, found) in entries {
-            record(&mut bytes, &self.pass.entries[index].0, found);
+            record(&mut bytes, self.pass.entries.path(index), found);
         }
         Some(sha256(&bytes))
     }

@@ -13,7 +13,11 @@ impl<'a> Name<'a> {
     /// `characters` is a buffer to use again.
     pub(super) fn new(bytes: &'a [u8], mut characters: Vec<char>) -> Self {
         characters.clear();
-        characters.extend(decode(bytes));
+        if bytes.is_ascii() {
+            characters.extend(bytes.iter().map(|byte| char::from(*byte)));
+        } else {
+            characters.extend(decode(bytes));
+        }
         Self { bytes, characters }
     }
 

@@ -2,11 +2,9 @@
 
 use std::fs::File;
 
-use launch_config::image::Digest;
-
+use super::super::entries::Kind;
 use super::super::read::Reader;
 use super::super::recipe::Found;
-use super::super::scan::Kind;
 use super::super::seen::Seen;
 use super::super::stats::Learned;
 use super::super::tree::Tree;
@@ -31,8 +29,6 @@ pub(super) struct Thread<'a> {
     reader: Reader<'a>,
     tree: Option<Tree>,
     part: Part,
-    /// Where the next file is in what is known.
-    near: usize,
 }
 
 impl<'a> Thread<'a> {
@@ -42,7 +38,6 @@ impl<'a> Thread<'a> {
             reader: Reader::new(pass.root, pass.cancel, pass.progress),
             tree: tree.map(Tree::share),
             part: Part::default(),
-            near: 0,
         }
     }
 
@@ -65,25 +60,25 @@ impl<'a> Thread<'a> {
     fn look(&mut self, work: &Work) -> Result<(), Error> {
         while let Some(neighbours) = work.take() {
             for index in neighbours {
-                self.entry(index, work)?;
+                self.entry(*index, work)?;
             }
         }
         Ok(())
     }
 
     fn large(&mut self, index: usize) -> Result<(), Error> {
-        let path = self.pass.entries[index].0.as_slice();
+        let path = self.pass.entries.path(index);
         let (file, seen) = self.reader.open(path)?;
         self.read(index, file, seen)
     }
 
     fn entry(&mut self, index: usize, work: &Work) -> Result<(), Error> {
-        let (path, kind) = &self.pass.entries[index];
+        let (path, kind) = (self.pass.entries.path(index), self.pass.entries.kind(index));
         let found = match kind {
             Kind::Directory => Found::Directory,
             Kind::Link => self.link(path)?,
             Kind::Added(file) => self.added(path, &file.content)?,
-            Kind::File(seen) => return self.file(index, path, seen.as_ref(), work),
+            Kind::File(_) => return self.file(index, path, work),
         };
         self.part.found.push((index, found));
         Ok(())
@@ -107,21 +102,7 @@ impl<'a> Thread<'a> {
         Ok(found)
     }
 
-    fn file(
-        &mut self,
-        index: usize,
-        path: &[u8],
-        seen: Option<&Seen>,
-        work: &Work,
-    ) -> Result<(), Error> {
-        if let Some(seen) = seen.filter(|_| self.tree.is_none())
-            && let Some(digest) = self.pass.known.digest(path, seen, &mut self.near)
-        {
-            self.pass.progress.found(&seen.file(digest));
-            self.keep(index, seen, digest);
-            self.part.learned.push(Learned::new(index, *seen, digest));
-            return Ok(());
-        }
+    fn file(&mut self, index: usize, path: &[u8], work: &Work) -> Result<(), Error> {
         let (file, seen) = self.reader.open(path)?;
         if seen.size > LARGE {
             work.leave(seen.size, index);
@@ -131,7 +112,7 @@ impl<'a> Thread<'a> {
     }
 
     fn read(&mut self, index: usize, mut file: File, seen: Seen) -> Result<(), Error> {
-        let path = self.pass.entries[index].0.as_slice();
+        let path = self.pass.entries.path(index);
         let began = self.pass.known.now();
         let mut copy = match &mut self.tree {
             Some(tree) => Some(tree.open(path)?),
@@ -148,14 +129,10 @@ impl<'a> Thread<'a> {
         }
         let after = self.reader.check(path, &file, &seen)?;
         self.reader.done();
-        self.keep(index, &seen, digest);
+        self.part.found.push((index, seen.file(digest)));
         if after == seen && self.pass.known.is_settled(&seen, began) {
             self.part.learned.push(Learned::new(index, seen, digest));
         }
         Ok(())
-    }
-
-    fn keep(&mut self, index: usize, seen: &Seen, digest: Digest) {
-        self.part.found.push((index, seen.file(digest)));
     }
 }

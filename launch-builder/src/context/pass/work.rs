@@ -1,7 +1,6 @@
 //! Entries still to be read, shared by the threads.
 
 use std::collections::BinaryHeap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +9,8 @@ const RUN: usize = 32;
 
 /// Entries still to be read.
 pub(super) struct Work {
+    entries: Vec<usize>,
     next: AtomicUsize,
-    count: usize,
     step: usize,
     large: Mutex<Large>,
     more: Condvar,
@@ -24,11 +23,11 @@ struct Large {
 }
 
 impl Work {
-    pub(super) fn new(count: usize, threads: usize) -> Self {
+    pub(super) fn new(entries: Vec<usize>, threads: usize) -> Self {
         Self {
             next: AtomicUsize::new(0),
-            count,
-            step: (count / (threads * 16)).clamp(1, RUN),
+            step: (entries.len() / (threads * 16)).clamp(1, RUN),
+            entries,
             large: Mutex::new(Large {
                 files: BinaryHeap::new(),
                 looking: threads,
@@ -38,9 +37,11 @@ impl Work {
     }
 
     /// The next neighbours.
-    pub(super) fn take(&self) -> Option<Range<usize>> {
+    pub(super) fn take(&self) -> Option<&[usize]> {
         let from = self.next.fetch_add(self.step, Ordering::Relaxed);
-        (from < self.count).then(|| from..(from + self.step).min(self.count))
+        let (_, rest) = self.entries.split_at_checked(from)?;
+        let some = &rest[..rest.len().min(self.step)];
+        (!some.is_empty()).then_some(some)
     }
 
     /// Leaves a large file for the end.
@@ -69,7 +70,7 @@ impl Work {
 
     /// There is nothing left, for anybody.
     pub(super) fn stop(&self) {
-        self.next.store(self.count, Ordering::Relaxed);
+        self.next.store(self.entries.len(), Ordering::Relaxed);
         self.large().files.clear();
     }
 

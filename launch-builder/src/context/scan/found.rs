@@ -8,29 +8,37 @@ use std::os::unix::ffi::OsStrExt as _;
 use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 use rustix::io::Errno;
 
+use super::super::entries::Kind;
 use super::super::ignore::{Inherited, Verdict};
-use super::super::root::{split, to_path};
+use super::super::root::to_path;
 use super::super::seen::Seen;
 use super::super::stats::Listed;
-use super::Kind;
+use super::held::Held;
 use super::listing::list;
-use super::walk::{Walk, Walked};
+use super::share::Shared;
+use super::walk::{Part, Walk};
 use crate::event::Event;
 
 /// A directory to look into.
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) path: Vec<u8>,
+    number: usize,
+    /// The number of the one it is in.
+    above: usize,
     inherited: Inherited,
-    is_out: bool,
 }
 
-/// What it found.
+/// What one thread found.
 pub(super) struct Found<'a> {
     pub(super) walk: Walk<'a>,
     verdict: Verdict,
+    /// The path of the entry that is looked at, behind that of its directory.
+    path: Vec<u8>,
+    /// What the directory holds that is looked into.
+    held: Held,
     pub(super) waiting: Vec<Waiting>,
-    pub(super) walked: Walked,
+    pub(super) part: Part,
 }
 
 /// Where an entry is looked at from.
@@ -48,13 +56,27 @@ impl<'a> Found<'a> {
         Self {
             walk,
             verdict: Verdict::default(),
+            path: Vec::new(),
+            held: Held::default(),
             waiting: Vec::new(),
-            walked: Walked::default(),
+            part: Part::default(),
         }
     }
 
+    /// A directory is looked into.
+    pub(super) fn begin(&mut self, at: &Waiting) {
+        self.held = Held::new(at.above);
+    }
+
+    /// It was.
+    pub(super) fn end(&mut self, at: &Waiting) {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort();
+        self.part.held.push((at.number, held));
+    }
+
     /// Takes the names of a directory that is what it was.
-    pub(super) fn keep(&mut self, top: &OwnedFd, at: &Waiting) -> bool {
+    pub(super) fn keep(&mut self, top: &OwnedFd, at: &Waiting, shared: &Shared) -> bool {
         let known = self.walk.known;
         let Some(names) = known.names(&at.path) else {
             return false;
@@ -69,14 +91,19 @@ impl<'a> Found<'a> {
             return false;
         }
         for (name, file_type) in names.entries() {
-            self.take(Place::Top(top), at, name, file_type);
+            self.take(Place::Top(top), at, (name, file_type), shared);
         }
-        self.walked.kept.push(at.path.clone());
+        self.part.kept.push(at.path.clone());
         true
     }
 
     /// Reads a directory, and remembers its names if they hold.
-    pub(super) fn read(&mut self, directory: &OwnedFd, at: &Waiting) -> io::Result<()> {
+    pub(super) fn read(
+        &mut self,
+        directory: &OwnedFd,
+        at: &Waiting,
+        shared: &Shared,
+    ) -> io::Result<()> {
         let known = self.walk.known;
         let began = known.now();
         let mut listed = None;
@@ -86,65 +113,76 @@ impl<'a> Found<'a> {
             listed = seen.map(|seen| Listed::new(at.path.clone(), seen));
         }
         list(directory, |name, file_type| {
+            let entry = (name.to_bytes(), file_type);
             if let Some(listed) = &mut listed {
-                listed.add(name.to_bytes(), file_type);
+                listed.add(entry.0, file_type);
             }
-            self.take(Place::Directory(directory), at, name.to_bytes(), file_type);
+            self.take(Place::Directory(directory), at, entry, shared);
         })?;
-        self.walked.read.extend(listed);
+        self.part.read.extend(listed);
         Ok(())
     }
 
-    fn take(&mut self, from: Place<'_>, above: &Waiting, name: &[u8], file_type: FileType) {
-        let path = join(&above.path, name);
+    fn take(
+        &mut self,
+        from: Place<'_>,
+        above: &Waiting,
+        (name, file_type): (&[u8], FileType),
+        shared: &Shared,
+    ) {
+        self.go_to(&above.path, name);
         let rules = self.walk.rules;
-        let is_out = rules.leave_out(&path, &above.inherited, &mut self.verdict);
-        if file_type == FileType::Directory && (!is_out || rules.reach_below(&path)) {
-            self.waiting.push(Waiting {
-                path: path.clone(),
-                inherited: self.verdict.inherited(),
-                is_out,
-            });
+        let is_out = rules.leave_out(&self.path, &above.inherited, &mut self.verdict);
+        if file_type == FileType::Directory {
+            if !is_out || rules.reach_below(&self.path) {
+                self.look_into(above, name, is_out, shared.number());
+            }
+            return;
         }
         if is_out {
             return;
         }
         let kind = match file_type {
-            FileType::Directory => Kind::Directory,
-            FileType::RegularFile => Kind::File(self.look(from, &path, name)),
+            FileType::RegularFile => Kind::File(self.look(from, name)),
             FileType::Symlink => Kind::Link,
             other => {
-                let shown = to_path(&path).display();
+                let shown = to_path(&self.path).display();
                 let skipped = Event::Skipped(format!("{shown} ({})", name_of(other)));
                 return self.walk.events.say(skipped);
             }
         };
-        if above.is_out {
-            self.come_back(&above.path);
+        self.held.add(name, kind);
+    }
+
+    fn go_to(&mut self, directory: &[u8], name: &[u8]) {
+        self.path.clear();
+        if !directory.is_empty() {
+            self.path.extend_from_slice(directory);
+            self.path.push(b'/');
         }
-        self.walked.entries.push((path, kind));
+        self.path.extend_from_slice(name);
+    }
+
+    fn look_into(&mut self, above: &Waiting, name: &[u8], is_out: bool, number: usize) {
+        self.held.add_directory(name, number, is_out);
+        self.waiting.push(Waiting {
+            path: self.path.clone(),
+            number,
+            above: above.number,
+            inherited: self.verdict.inherited(),
+        });
     }
 
     /// What is seen of a file, if that is of use. One that is gone is told when it is read.
-    fn look(&self, from: Place<'_>, path: &[u8], name: &[u8]) -> Option<Seen> {
+    fn look(&self, from: Place<'_>, name: &[u8]) -> Option<Seen> {
         if !self.walk.known.remembers() {
             return None;
         }
         let stat = match from {
             Place::Directory(directory) => look(directory, name),
-            Place::Top(top) => look(top, path),
+            Place::Top(top) => look(top, &self.path),
         };
         Seen::new(&stat.ok()?)
-    }
-
-    /// A directory that was left out, and those above it.
-    fn come_back(&mut self, path: &[u8]) {
-        let mut path = path;
-        while !path.is_empty() {
-            let directory = (path.to_vec(), Kind::Directory);
-            self.walked.entries.push(directory);
-            path = split(path).0;
-        }
     }
 }
 
@@ -158,13 +196,5 @@ fn name_of(file_type: FileType) -> &'static str {
         FileType::Fifo => "a fifo",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         _ => "of an unknown type",
-    }
-}
-
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        name.to_vec()
-    } else {
-        [directory, name].join(&b'/')
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Shared {
     more: Condvar,
     /// How many threads wait for some.
     hungry: AtomicUsize,
+    /// The number of the next directory that is found; the root's is 0.
+    next: AtomicUsize,
 }
 
 struct Queue {
@@ -29,11 +31,17 @@ impl Shared {
             }),
             more: Condvar::new(),
             hungry: AtomicUsize::new(0),
+            next: AtomicUsize::new(1),
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for a directory.
+    pub(super) fn number(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A directory of somebody else's, when there are none of one's own.

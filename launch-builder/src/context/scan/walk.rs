@@ -4,8 +4,8 @@ use super::super::cancel::Cancel;
 use super::super::ignore::Rules;
 use super::super::root::Root;
 use super::super::stats::{Known, Listed};
-use super::Entries;
 use super::found::{Found, Waiting};
+use super::held::Held;
 use super::share::{Looking, Shared};
 use crate::error::Error;
 use crate::event::Events;
@@ -20,19 +20,28 @@ pub(super) struct Walk<'a> {
     pub(super) known: &'a Known,
 }
 
-/// What a walk found.
+/// What one thread of a walk found.
 #[derive(Default)]
-pub(super) struct Walked {
-    pub(super) entries: Entries,
+pub(super) struct Part {
+    /// What directories hold, each with its number.
+    pub(super) held: Vec<(usize, Held)>,
     /// Names of directories that were read.
     pub(super) read: Vec<Listed>,
     /// Directories whose names were known.
     pub(super) kept: Vec<Vec<u8>>,
 }
 
+/// What a walk found.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// What directories hold, by their numbers.
+    pub(super) held: Vec<Held>,
+    pub(super) read: Vec<Listed>,
+    pub(super) kept: Vec<Vec<u8>>,
+}
+
 impl Walk<'_> {
-    /// Reads a tree; every entry comes once, and directories above one that came back as
-    /// often as something did.
+    /// Reads a tree.
     pub(super) fn run(self, root: &Root, threads: usize) -> Result<Walked, Error> {
         let shared = Shared::new(threads);
         let run = || {
@@ -40,9 +49,9 @@ impl Walk<'_> {
             Walker::new(self, root).run(&shared)
         };
         if threads <= 1 {
-            return run();
+            return Ok(Walked::default().with(run()?));
         }
-        let parts: Vec<Result<Walked, Error>> = std::thread::scope(|scope| {
+        let parts: Vec<Result<Part, Error>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
             let join = |handle: std::thread::ScopedJoinHandle<'_, _>| match handle.join() {
                 Ok(part) => part,
@@ -50,14 +59,22 @@ impl Walk<'_> {
             };
             handles.into_iter().map(join).collect()
         });
-        let mut walked = Walked::default();
-        for part in parts {
-            let mut part = part?;
-            walked.entries.append(&mut part.entries);
-            walked.read.append(&mut part.read);
-            walked.kept.append(&mut part.kept);
+        let add = |walked: Walked, part: Result<Part, Error>| Ok(walked.with(part?));
+        parts.into_iter().try_fold(Walked::default(), add)
+    }
+}
+
+impl Walked {
+    fn with(mut self, part: Part) -> Self {
+        for (number, held) in part.held {
+            if self.held.len() <= number {
+                self.held.resize_with(number + 1, Held::default);
+            }
+            self.held[number] = held;
         }
-        Ok(walked)
+        self.read.extend(part.read);
+        self.kept.extend(part.kept);
+        self
     }
 }
 
@@ -74,32 +91,31 @@ impl<'a> Walker<'a> {
         Self { root, found }
     }
 
-    fn run(mut self, shared: &Shared) -> Result<Walked, Error> {
+    fn run(mut self, shared: &Shared) -> Result<Part, Error> {
         let mut result = Ok(());
         while let Some(directory) = self.found.waiting.pop().or_else(|| shared.take()) {
             // After a failure what is left is only taken away.
             if result.is_ok() {
-                result = self.read(&directory);
+                result = self.read(&directory, shared);
                 shared.share(&mut self.found.waiting);
             } else {
                 self.found.waiting.clear();
             }
         }
-        result?;
-        // Most of the order is made here, by each thread for its part.
-        self.found.walked.entries.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(self.found.walked)
+        result.map(|()| self.found.part)
     }
 
-    fn read(&mut self, at: &Waiting) -> Result<(), Error> {
+    fn read(&mut self, at: &Waiting, shared: &Shared) -> Result<(), Error> {
         let Self { root, found } = self;
         found.walk.cancel.check()?;
-        if found.keep(root.top(), at) {
-            return Ok(());
+        found.begin(at);
+        if !found.keep(root.top(), at, shared) {
+            let read = root
+                .directory(&at.path)
+                .and_then(|directory| found.read(directory, at, shared));
+            read.map_err(|error| root.failed(&at.path, error))?;
         }
-        let read = root
-            .directory(&at.path)
-            .and_then(|directory| found.read(directory, at));
-        read.map_err(|error| root.failed(&at.path, error))
+        found.end(at);
+        Ok(())
     }
 }

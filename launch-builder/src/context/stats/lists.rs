@@ -1,9 +1,8 @@
 //! What directories held, on disk.
 //!
-//! One file for each source, replaced as a whole: [`MAGIC`], then for each directory in the
-//! order of paths, numbers little-endian: the length of its path in 16 bits, what is seen of
-//! it, the length of its names in 32 bits, the path, the names; at the end the SHA-256 of it
-//! all. A name is a letter for what it is, the name, a zero byte.
+//! For each directory, numbers little-endian: the length of its path in 16 bits, what is seen
+//! of it, the length of its names in 32 bits, the path, the names. A name is a letter for what
+//! it is, the name, a zero byte.
 
 use std::io;
 use std::path::Path;
@@ -11,9 +10,7 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use super::super::seen::Seen;
-use super::file::{SEEN, put_seen, seen_at, summed, write_whole};
-
-const MAGIC: &[u8] = b"launch-lists 1\n";
+use super::table::{self, Layout, SEEN, Table, put_seen, seen_at};
 
 /// A path's length, what is seen, the length of the names.
 const FIXED: usize = 2 + SEEN + 4;
@@ -85,38 +82,36 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A file of the cache, read.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    bytes: Vec<u8>,
-    /// Where the directories are in `bytes`.
-    places: Vec<u32>,
+/// How lists are written.
+#[derive(Debug)]
+pub(super) struct Lists;
+
+impl Layout for Lists {
+    const MAGIC: &'static [u8] = b"launch-lists 1\n";
+
+    fn entry(bytes: &[u8]) -> Option<(&[u8], usize)> {
+        let path = usize::from(u16::from_le_bytes(*bytes.first_chunk()?));
+        let names = u32::from_le_bytes(*bytes.get(2 + SEEN..)?.first_chunk()?) as usize;
+        let length = FIXED + path + names;
+        Some((bytes.get(..length)?.get(FIXED..FIXED + path)?, length))
+    }
 }
 
-impl Lists {
-    pub(super) fn read(file: &Path) -> Self {
-        let bytes = fs_err::read(file).unwrap_or_default();
-        let places = index(&bytes).unwrap_or_default();
-        Self { bytes, places }
-    }
-
-    /// How many directories.
-    pub(super) fn len(&self) -> usize {
-        self.places.len()
-    }
-
+impl Table<Lists> {
     /// What a directory held.
-    pub(super) fn find(&self, path: &[u8]) -> Option<Names<'_>> {
-        let at = |place: u32| list(&self.bytes[place as usize..]);
-        let compare = |place: &u32| at(*place).map_or(std::cmp::Ordering::Less, |l| l.0.cmp(path));
-        let found = self.places.binary_search_by(compare).ok()?;
-        Some(at(self.places[found])?.1)
+    pub(super) fn names(&self, path: &[u8]) -> Option<Names<'_>> {
+        let (_, bytes) = self.find(path, 0)?;
+        let (_, length) = Lists::entry(bytes)?;
+        Some(Names {
+            seen: seen_at(bytes, 2)?,
+            bytes: bytes.get(FIXED + path.len()..length)?,
+        })
     }
 }
 
 /// Puts lists, in the order of paths, in the place of what was there.
 pub(super) fn replace(file: &Path, lists: &[Listed]) -> io::Result<()> {
-    let mut bytes = MAGIC.to_vec();
+    let mut bytes = Lists::MAGIC.to_vec();
     for Listed { path, seen, names } in lists {
         let lengths = (u16::try_from(path.len()), u32::try_from(names.len()));
         if let (Ok(path_length), Ok(names_length)) = lengths {
@@ -127,27 +122,5 @@ pub(super) fn replace(file: &Path, lists: &[Listed]) -> io::Result<()> {
             bytes.extend_from_slice(names);
         }
     }
-    write_whole(file, bytes)
-}
-
-/// Where the directories of a file are; nothing if it is not whole.
-fn index(bytes: &[u8]) -> Option<Vec<u32>> {
-    let content = summed(bytes, MAGIC)?;
-    let (mut places, mut at) = (Vec::new(), MAGIC.len());
-    while at < content.len() {
-        let (path, names) = list(&content[at..])?;
-        places.push(u32::try_from(at).ok()?);
-        at += FIXED + path.len() + names.bytes.len();
-    }
-    Some(places)
-}
-
-/// The directory bytes begin with.
-fn list(bytes: &[u8]) -> Option<(&[u8], Names<'_>)> {
-    let path = usize::from(u16::from_le_bytes(*bytes.first_chunk()?));
-    let seen = seen_at(bytes, 2)?;
-    let names = u32::from_le_bytes(*bytes.get(2 + SEEN..)?.first_chunk()?) as usize;
-    let (path, rest) = bytes.get(FIXED..)?.split_at_checked(path)?;
-    let bytes = rest.get(..names)?;
-    Some((path, Names { seen, bytes }))
+    table::replace(file, bytes)
 }

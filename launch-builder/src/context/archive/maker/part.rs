@@ -11,15 +11,16 @@ use super::{Made, Maker};
 use crate::error::Error;
 
 impl Maker<'_> {
-    pub(super) fn part(&mut self, part: &Part) -> Result<Made, Error> {
-        let path = self.pass.entries[part.index].0.as_slice();
+    pub(super) fn part(&mut self, mut part: Part) -> Result<Made, Error> {
+        let path = self.pass.entries.path(part.index);
         let mut tar = self.begin();
         if part.number == 0 {
             file_header(&mut tar, path, part.seen.executable, part.seen.size);
         }
-        let (key, whole) = match &part.content {
+        let (key, whole) = match &mut part.content {
             Content::Read(bytes, whole) => {
                 tar.extend_from_slice(bytes);
+                self.spare.give(std::mem::take(bytes));
                 let learn = |(digest, holds): (Digest, bool)| {
                     let learned = Learned::new(part.index, part.seen, digest);
                     (part.seen.file(digest), holds.then_some(learned))
@@ -30,14 +31,13 @@ impl Maker<'_> {
                 self.pass.progress.bytes(part.length);
                 let found = part.seen.file(*digest);
                 let key = self.key([(part.index, &found)], part.number + 1);
-                let piece = key.and_then(|key| self.archive.blocks?.get(key));
-                let learned = Learned::new(part.index, part.seen, *digest);
-                let whole = part.is_last.then_some((found, Some(learned)));
+                let piece = self.kept(key);
+                let whole = part.is_last.then_some((found, None));
                 if let Some(piece) = piece {
                     let found = whole.into_iter().collect();
                     return Ok(Made { found, piece });
                 }
-                self.read_part(part, &mut tar)?;
+                self.read_part(&part, &mut tar)?;
                 (key, whole)
             }
         };
@@ -52,7 +52,7 @@ impl Maker<'_> {
 
     /// Reads a part of a file whose digest is known, but whose piece is not kept.
     fn read_part(&mut self, part: &Part, tar: &mut Vec<u8>) -> Result<(), Error> {
-        let path = self.pass.entries[part.index].0.as_slice();
+        let path = self.pass.entries.path(part.index);
         let (open, seen) = self.reader.open(path)?;
         let at = tar.len();
         tar.resize(
