@@ -27,6 +27,9 @@ const MOST: u64 = 2 << 30;
 /// After so many new bytes it is looked whether there is more; else once in an hour.
 const MUCH: u64 = 64 << 20;
 
+/// What the file says whose time is that of the last look.
+const LOOKED: &str = "its time is that of the last look at all pieces\n";
+
 /// The time of a use is noted when the last one is so many seconds ago.
 const NOTED: u64 = 3600;
 
@@ -103,7 +106,7 @@ impl Blocks {
             .ok()
             .and_then(|looked| now().duration_since(looked).ok());
         let is_due = age.is_none_or(|age| age.as_secs() > NOTED);
-        if is_due && let Err(error) = fs_err::write(&mark, b"") {
+        if is_due && let Err(error) = fs_err::write(&mark, LOOKED) {
             tracing::debug!(%error, "cannot note a look at the kept pieces");
         }
         is_due

@@ -133,3 +133,77 @@ impl Open {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Paths as a walk finds them, files at their ends; a directory is out if its name says so.
+    fn walked(files: &BTreeSet<Vec<&str>>) -> Vec<Held> {
+        let mut held = vec![Held::new(0)];
+        let mut numbers = BTreeMap::from([(Vec::new(), 0)]);
+        for file in files {
+            for length in 1..file.len() {
+                let (above, path) = (numbers[&file[..length - 1]], file[..length].to_vec());
+                if !numbers.contains_key(&path) {
+                    let (number, name) = (held.len(), file[length - 1]);
+                    held[above].add_directory(name.as_bytes(), number, name.contains('o'));
+                    held.push(Held::new(above));
+                    numbers.insert(path, number);
+                }
+            }
+            let (name, above) = file.split_last().unwrap();
+            if *name != "none" {
+                held[numbers[above]].add(name.as_bytes(), Kind::Link);
+            }
+        }
+        held.iter_mut().for_each(Held::sort);
+        held
+    }
+
+    /// The same, made by sorting whole paths.
+    fn sorted(files: &BTreeSet<Vec<&str>>) -> BTreeSet<Vec<u8>> {
+        let mut paths = BTreeSet::new();
+        for file in files {
+            let is_there = file.last() != Some(&"none");
+            for length in 1..file.len() {
+                let below = |name: &&str| !name.contains('o');
+                if is_there || file[length - 1..file.len() - 1].iter().any(below) {
+                    paths.insert(file[..length].join("/").into_bytes());
+                }
+            }
+            if is_there {
+                paths.insert(file.join("/").into_bytes());
+            }
+        }
+        paths
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_whole_paths(
+            files in prop::collection::btree_set(
+                prop::collection::vec(
+                    prop::sample::select(vec!["a", "a-", "a.b", "a0", "ao", "-", "é", "o", "~"]),
+                    0..4,
+                ),
+                0..12,
+            ),
+            none in prop::collection::vec(any::<bool>(), 12),
+        ) {
+            let end = |(mut file, is_none): (Vec<&'static str>, bool)| {
+                // No name is both of a file and of a directory.
+                file.push(if is_none { "none" } else { "file" });
+                file
+            };
+            let files: BTreeSet<_> = files.into_iter().zip(none).map(end).collect();
+            let entries = in_order(walked(&files));
+            let paths: Vec<_> = entries.iter().map(|(path, _)| path.to_vec()).collect();
+            prop_assert_eq!(paths, sorted(&files).into_iter().collect::<Vec<_>>());
+        }
+    }
+}
