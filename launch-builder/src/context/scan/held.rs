@@ -149,12 +149,12 @@ mod tests {
         for file in files {
             for length in 1..file.len() {
                 let (above, path) = (numbers[&file[..length - 1]], file[..length].to_vec());
-                if !numbers.contains_key(&path) {
+                numbers.entry(path).or_insert_with(|| {
                     let (number, name) = (held.len(), file[length - 1]);
                     held[above].add_directory(name.as_bytes(), number, name.contains('o'));
                     held.push(Held::new(above));
-                    numbers.insert(path, number);
-                }
+                    number
+                });
             }
             let (name, above) = file.split_last().unwrap();
             if *name != "none" {
