@@ -30,6 +30,7 @@ mod buildkit;
 mod cache;
 mod engine;
 mod export;
+mod failed;
 mod layout;
 
 use std::collections::HashMap;

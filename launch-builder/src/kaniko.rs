@@ -201,7 +201,7 @@ impl Builder for KanikoBuilder {
             });
         }
         let checked = self.0.store.check().await;
-        checked.map_err(|source| build::store_failed(&self.0, "use", source))
+        checked.map_err(|source| guard::store_failed(&self.0, "use", source))
     }
 
     async fn build(&self, request: BuildRequest, events: &Events) -> Result<BuiltImage, Error> {

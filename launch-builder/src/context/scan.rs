@@ -9,7 +9,7 @@ mod walk;
 use std::io;
 use std::path::Path;
 
-use self::walk::Walk;
+use self::found::Walk;
 use super::cancel::Cancel;
 use super::entries::Entries;
 use super::ignore::Rules;

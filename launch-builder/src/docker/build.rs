@@ -1,6 +1,5 @@
 //! One build: the context goes up while its log comes down.
 
-use std::collections::HashMap;
 use std::io;
 
 use bollard::errors::Error as EngineError;
@@ -12,14 +11,15 @@ use launch_config::image::Digest;
 
 use super::body::{BodyWriter, body};
 use super::buildkit::Without;
-use super::engine::unavailable;
+use super::engine::labels;
+use super::failed::Failed;
 use super::{DockerBuilder, NAME, buildkit};
 use crate::BuildRequest;
 use crate::context::{self, Format};
 use crate::error::Error;
 use crate::event::Events;
 use crate::log::Log;
-use crate::plan::{DOCKERFILE_NAME, RECIPE_VERSION};
+use crate::plan::DOCKERFILE_NAME;
 use crate::source::blocking;
 
 /// How long the packing may still take to say why it broke the build off.
@@ -47,35 +47,6 @@ pub(super) async fn build(
             log_tail: log.into_tail(),
         }),
     }
-}
-
-pub(super) enum Failed {
-    /// The build itself, in the engine's words.
-    Said(String),
-    /// Something around it.
-    Otherwise(Error),
-}
-
-impl From<EngineError> for Failed {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::DockerStreamError { error } => Self::Said(sentence(&error)),
-            EngineError::DockerResponseServerError { message, .. } => {
-                Self::Said(sentence(&message))
-            }
-            other => Self::Otherwise(unavailable(other)),
-        }
-    }
-}
-
-/// The last line says what is wrong; whatever comes before is output of the step.
-pub(super) fn sentence(text: &str) -> String {
-    let line = text
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or("nothing");
-    line.trim_end_matches('.').chars().take(500).collect()
 }
 
 async fn run(
@@ -153,14 +124,6 @@ async fn look_up(builder: &DockerBuilder, request: &BuildRequest) -> Result<Dige
     found.map_err(Failed::Otherwise)?.ok_or_else(nothing)
 }
 
-/// What an image says of its making.
-pub(super) fn labels() -> HashMap<String, String> {
-    HashMap::from([
-        ("dev.launch.builder".to_owned(), NAME.to_owned()),
-        ("dev.launch.recipe".to_owned(), RECIPE_VERSION.to_string()),
-    ])
-}
-
 fn options(builder: &DockerBuilder, request: &BuildRequest) -> BuildImageOptions {
     let arguments = request.plan.build_args.clone().into_iter().collect();
     let mut options = BuildImageOptionsBuilder::default()
@@ -229,18 +192,4 @@ async fn receive(
         }
     }
     Ok(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_line_of_an_error_is_its_sentence() {
-        assert_eq!(
-            sentence("a\nCOPY failed: no such file.\n\n"),
-            "COPY failed: no such file"
-        );
-        assert_eq!(sentence(""), "nothing");
-    }
 }

@@ -10,11 +10,20 @@ use launch_config::image::{Digest, ImageRef};
 
 use super::{DockerBuilder, NAME};
 use crate::error::Error;
+use crate::plan::RECIPE_VERSION;
 
 /// A question about an image it has.
 const QUESTION: Duration = Duration::from_secs(30);
 /// A question it has to ask a registry first.
 const REGISTRY_QUESTION: Duration = Duration::from_secs(15);
+
+/// What an image says of its making.
+pub(super) fn labels() -> HashMap<String, String> {
+    HashMap::from([
+        ("dev.launch.builder".to_owned(), NAME.to_owned()),
+        ("dev.launch.recipe".to_owned(), RECIPE_VERSION.to_string()),
+    ])
+}
 
 impl DockerBuilder {
     /// What a base image's reference stands for now: the digest it was pulled by, or the id

@@ -9,11 +9,10 @@ use launch_config::secret::Secret;
 
 use super::cluster::Made;
 use super::credentials::{AZURE_SECRET, Credentials, Login};
-use super::guard::{Traces, remove};
+use super::guard::{Traces, remove, store_failed};
 use super::manifest::{KanikoBuild, KanikoObjects, objects};
 use super::names::{image_label, job_name, owner_label};
 use super::settings::settings;
-use super::store::StoreError;
 use super::watch::{Ended, Watch};
 use super::{Inner, NAME};
 use crate::context::{self, Format};
@@ -249,22 +248,5 @@ async fn watch(
             said,
             log_tail,
         }),
-    }
-}
-
-/// Removes the context, unless it is to be kept.
-pub(super) async fn discard(inner: &Inner, archive: &str) -> Result<(), Error> {
-    if inner.keeps_contexts {
-        return Ok(());
-    }
-    let deleted = inner.store.delete(archive).await;
-    deleted.map_err(|source| store_failed(inner, "delete from", source))
-}
-
-pub(super) fn store_failed(inner: &Inner, action: &'static str, source: StoreError) -> Error {
-    Error::Store {
-        store: inner.store.to_string(),
-        action,
-        source,
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::{Inner, build};
+use super::Inner;
+use super::store::StoreError;
 use crate::error::Error;
 
 /// The traces of one build outside this process, until they are removed.
@@ -73,7 +74,7 @@ pub(super) async fn settle(leaving: &Mutex<Vec<JoinHandle<()>>>) {
 /// The Job, what it owns, and the context.
 pub(super) async fn remove(inner: &Inner, job: &str, archive: &str) -> Result<(), Error> {
     let removed = inner.cluster.delete_job(job).await;
-    let discarded = build::discard(inner, archive).await;
+    let discarded = discard(inner, archive).await;
     removed.and(discarded)
 }
 
@@ -81,5 +82,22 @@ fn tell(removed: Result<(), Error>) {
     if let Err(error) = removed {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         tracing::warn!(%error, source, "something of a build is left behind");
+    }
+}
+
+/// Removes the context, unless it is to be kept.
+async fn discard(inner: &Inner, archive: &str) -> Result<(), Error> {
+    if inner.keeps_contexts {
+        return Ok(());
+    }
+    let deleted = inner.store.delete(archive).await;
+    deleted.map_err(|source| store_failed(inner, "delete from", source))
+}
+
+pub(super) fn store_failed(inner: &Inner, action: &'static str, source: StoreError) -> Error {
+    Error::Store {
+        store: inner.store.to_string(),
+        action,
+        source,
     }
 }

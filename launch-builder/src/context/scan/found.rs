@@ -8,28 +8,39 @@ use std::os::unix::ffi::OsStrExt as _;
 use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 use rustix::io::Errno;
 
+use super::super::cancel::Cancel;
 use super::super::entries::Kind;
-use super::super::ignore::{Inherited, Verdict};
+use super::super::ignore::{Rules, Verdict};
 use super::super::root::to_path;
 use super::super::seen::Seen;
-use super::super::stats::Listed;
+use super::super::stats::{Known, Listed};
 use super::held::Held;
 use super::listing::list;
-use super::share::Shared;
-use super::walk::{Part, Walk};
-use crate::event::Event;
+use super::share::{Shared, Waiting};
+use crate::event::{Event, Events};
 
-/// A directory to look into.
-#[derive(Default)]
-pub(super) struct Waiting {
-    pub(super) path: Vec<u8>,
-    number: usize,
-    /// The number of the one it is in.
-    above: usize,
-    inherited: Inherited,
+/// What a walk is made with.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) events: &'a Events,
+    pub(super) cancel: &'a Cancel,
+    /// From earlier walks. If there is a place for it, files are looked at on the way.
+    pub(super) known: &'a Known,
 }
 
-/// What one thread found.
+/// What one thread of a walk found.
+#[derive(Default)]
+pub(super) struct Part {
+    /// What directories hold, each with its number.
+    pub(super) held: Vec<(usize, Held)>,
+    /// Names of directories that were read.
+    pub(super) read: Vec<Listed>,
+    /// Directories whose names were known.
+    pub(super) kept: Vec<Vec<u8>>,
+}
+
+/// One thread's search.
 pub(super) struct Found<'a> {
     pub(super) walk: Walk<'a>,
     verdict: Verdict,

@@ -3,7 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::found::Waiting;
+use super::super::ignore::Inherited;
+
+/// A directory to look into.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) path: Vec<u8>,
+    pub(super) number: usize,
+    /// The number of the one it is in.
+    pub(super) above: usize,
+    pub(super) inherited: Inherited,
+}
 
 /// Directories that whoever has nothing to do may take.
 pub(super) struct Shared {

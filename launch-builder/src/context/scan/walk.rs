@@ -1,35 +1,11 @@
 //! Directories read by several threads, each with a part of the tree.
 
-use super::super::cancel::Cancel;
-use super::super::ignore::Rules;
 use super::super::root::Root;
-use super::super::stats::{Known, Listed};
-use super::found::{Found, Waiting};
+use super::super::stats::Listed;
+use super::found::{Found, Part, Walk};
 use super::held::Held;
-use super::share::{Looking, Shared};
+use super::share::{Looking, Shared, Waiting};
 use crate::error::Error;
-use crate::event::Events;
-
-/// What a walk is made with.
-#[derive(Clone, Copy)]
-pub(super) struct Walk<'a> {
-    pub(super) rules: &'a Rules,
-    pub(super) events: &'a Events,
-    pub(super) cancel: &'a Cancel,
-    /// From earlier walks. If there is a place for it, files are looked at on the way.
-    pub(super) known: &'a Known,
-}
-
-/// What one thread of a walk found.
-#[derive(Default)]
-pub(super) struct Part {
-    /// What directories hold, each with its number.
-    pub(super) held: Vec<(usize, Held)>,
-    /// Names of directories that were read.
-    pub(super) read: Vec<Listed>,
-    /// Directories whose names were known.
-    pub(super) kept: Vec<Vec<u8>>,
-}
 
 /// What a walk found.
 #[derive(Default)]

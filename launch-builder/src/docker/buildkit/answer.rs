@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use launch_config::image::Digest;
 use serde::Deserialize;
 
-use super::super::build::{Failed, sentence};
+use super::super::failed::{Failed, sentence};
 use super::connection::unreachable;
 use super::trace::Trace;
 use crate::log::Log;
