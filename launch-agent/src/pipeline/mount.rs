@@ -9,10 +9,11 @@ use launch_builder::context::ContextOptions;
 use launch_builder::plan::{self, BuildSpec, Mounted};
 use launch_builder::source::SourceTree;
 use launch_config::id::RunKey;
-use launch_config::job::{CanBuild, JobSource, PATCH, Project};
+use launch_config::job::{CanBuild, JobSource, PATCH};
 use launch_config::outcome::{Reason, Stage};
 use launch_config::source::{GitRemote, Source};
 use launch_config::spec::{Resource, WorkingDir};
+use launch_config::wandb_ref::ArtifactRef;
 use launch_runner::run::{CodeMount, CodeSource};
 
 use super::fetch::Asked;
@@ -48,7 +49,7 @@ pub(super) async fn plan(
     let choice = choose::for_mounted(spec);
     check_early(task, &choice).await?;
     let (code, how) = if choice.resource == Resource::Kubernetes {
-        in_cluster(task, asked, tree, &project, &mut mounted).await?
+        in_cluster(task, asked, tree, &mut mounted).await?
     } else {
         let (directory, known) = working_copy(task, tree, key).await?;
         let code = CodeMount::new(CodeSource::Directory(directory));
@@ -68,10 +69,16 @@ async fn in_cluster(
     task: &Task<'_>,
     asked: &Asked<'_>,
     tree: &SourceTree,
-    project: &Project,
     mounted: &mut Mounted,
 ) -> Result<(CodeMount, String), Stop> {
+    // Whoever names an image for a job says that it has everything.
+    let named = asked.job.as_ref().and_then(|job| job.base_image.as_ref());
+    let installs = named.is_none();
+    let plain = mounted.entry_point.command.clone();
     if let Some((claim, volume)) = claim(variable) {
+        if !installs {
+            mounted.command = plain;
+        }
         let (directory, how) = on_volume(task, tree, &volume).await?;
         let code = CodeMount::new(CodeSource::Claim { claim, directory });
         let dir = asked.spec.overrides.working_dir.clone();
@@ -81,13 +88,9 @@ async fn in_cluster(
     warn_of_what_stays(task, asked, tree)?;
     let how = format!("{}, fetched by the pod", tree.origin());
     // What is fetched there is installed there.
-    mounted.command.clone_from(&mounted.entry_point.command);
+    mounted.command = plain;
     let code = CodeMount::new(source).with_working_dir(working_dir(asked)?);
-    let is_the_jobs = asked
-        .job
-        .as_ref()
-        .is_some_and(|job| job.base_image.is_some());
-    if is_the_jobs && project.base_image.is_some() {
+    if !installs {
         return Ok((code, how));
     }
     let job = asked.spec.job.as_ref().filter(|_| asked.job.is_some());
@@ -135,42 +138,45 @@ async fn from_pod(
     asked: &Asked<'_>,
     tree: &SourceTree,
 ) -> Result<CodeSource, Stop> {
-    let git = |remote: &GitRemote, named: Option<&str>| {
-        if has_credentials(remote) {
-            let message = format!("the pod's manifest would show the credentials of `{remote}`");
-            return Err(unreachable(message));
-        }
-        Ok(CodeSource::Git {
-            remote: remote.expose().to_owned(),
-            commit: tree.revision().or(named).map(str::to_owned),
-        })
-    };
-    let nowhere = || {
-        let message = format!("a pod cannot fetch `{}` itself", tree.origin());
-        unreachable(message)
-    };
     let job = asked.job.as_ref().map(|job| &job.source);
     match (job, asked.spec.source()) {
-        (Some(JobSource::Repo { remote, commit }), _) => git(remote, Some(commit.as_str())),
-        (Some(JobSource::Artifact(artifact)), _) => {
-            let Some(server) = &task.app.server else {
-                return Err(nowhere());
-            };
-            let name = server.name_of(artifact).await;
-            let name =
-                name.map_err(|error| Stop::error(Reason::SourceFailed, Stage::Plan, &error))?;
-            let missing = format!("the server does not name artifact `{artifact}`");
-            let missing = || Stop::new(Reason::SourceFailed, Stage::Plan, missing);
-            name.map(CodeSource::Artifact).ok_or_else(missing)
+        (Some(JobSource::Repo { remote, commit }), _) => {
+            commit_of(remote, tree.revision().unwrap_or(commit.as_str()))
         }
-        (
-            _,
-            Some(Source::Git {
-                remote, reference, ..
-            }),
-        ) => git(remote, reference.as_deref()),
-        _ => Err(nowhere()),
+        (Some(JobSource::Artifact(artifact)), _) => {
+            let name = name_of(task, artifact).await?;
+            Ok(CodeSource::Artifact(name))
+        }
+        (_, Some(Source::Git { remote, .. })) => {
+            commit_of(remote, tree.revision().unwrap_or_default())
+        }
+        _ => {
+            let message = format!("a pod cannot fetch `{}` itself", tree.origin());
+            Err(unreachable(message))
+        }
     }
+}
+
+fn commit_of(remote: &GitRemote, commit: &str) -> Result<CodeSource, Stop> {
+    if has_credentials(remote) {
+        let message = format!("the pod's manifest would show the credentials of `{remote}`");
+        return Err(unreachable(message));
+    }
+    Ok(CodeSource::Git {
+        remote: remote.expose().to_owned(),
+        commit: Some(commit.to_owned()).filter(|commit| !commit.is_empty()),
+    })
+}
+
+/// The name a program of W&B finds the artifact by.
+async fn name_of(task: &Task<'_>, artifact: &ArtifactRef) -> Result<String, Stop> {
+    let missing = || format!("the server does not name artifact `{artifact}`");
+    let name = match &task.app.server {
+        Some(server) => server.name_of(artifact).await,
+        None => Ok(None),
+    };
+    let name = name.map_err(|error| Stop::error(Reason::SourceFailed, Stage::Plan, &error))?;
+    name.ok_or_else(|| Stop::new(Reason::SourceFailed, Stage::Plan, missing()))
 }
 
 /// Whoever may read pods reads their manifests.

@@ -166,7 +166,7 @@ pub(super) async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), 
 /// Managed services pull images; one that stays with our engine is out of their reach.
 fn check_reachable(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
     let pulls = matches!(choice.resource, Resource::Sagemaker | Resource::Vertex);
-    if !pulls || task.app.settings.config.destination().is_some() {
+    if !pulls || task.app.settings.destination().is_some() {
         return Ok(());
     }
     let message = format!(
@@ -251,8 +251,7 @@ fn image_name(
     plan: &Plan,
     context: Digest,
 ) -> Result<ImageRef, Stop> {
-    let config = &task.app.settings.config;
-    let repository = match config.destination() {
+    let repository = match task.app.settings.destination() {
         Some(destination) => destination.clone(),
         None => local_name(origin),
     };

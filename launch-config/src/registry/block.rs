@@ -49,7 +49,7 @@ impl Registry {
         };
         match fields.text("type")? {
             None | Some("local") => Ok(Self::Local),
-            Some("ecr") => ecr(fields),
+            Some("ecr") => ecr(fields, ambient),
             Some("gcr") => {
                 let registry = artifact_registry(fields, ambient)?;
                 let missing = BlockError::NoCredentials(Block::Registry, Cloud::Gcp);
@@ -115,20 +115,21 @@ fn address(
 }
 
 /// An address alone, or its parts; the repository goes by either of its two keys.
-fn ecr(fields: Fields<'_>) -> Result<Registry, BlockError> {
+fn ecr(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, BlockError> {
     fields.only(ECR)?;
     if let Some(text) = fields.given("uri")? {
         alone(fields, &["account_id", "region", "repo_name", "repository"])?;
         return address(text, "ecr", |uri| matches!(uri, RegistryUri::Ecr(_)));
     }
-    let account = fields.required("account_id")?;
-    let region = fields.required("region")?;
+    let account = fields.number_or_text("account_id")?;
+    let account = account.ok_or(BlockError::Missing(Block::Registry, "account_id"))?;
+    let region = region(fields, ambient)?;
     let repository = match (fields.given("repository")?, fields.given("repo_name")?) {
         (Some(one), Some(other)) if one != other => return Err(BlockError::Parts),
         (Some(name), _) | (None, Some(name)) => name,
         (None, None) => return Err(BlockError::Missing(Block::Registry, "repository")),
     };
-    let parts = Ecr::of_parts(account, region, repository).ok_or(BlockError::Parts)?;
+    let parts = Ecr::of_parts(&account, region, repository).ok_or(BlockError::Parts)?;
     Ok(Registry::of_uri(RegistryUri::Ecr(parts)))
 }
 
@@ -139,7 +140,7 @@ fn artifact_registry(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, 
         let wanted = |uri: &RegistryUri| matches!(uri, RegistryUri::ArtifactRegistry(_));
         return address(text, "gcr", wanted);
     }
-    let region = fields.required("region")?;
+    let region = region(fields, ambient)?;
     let repository = fields.required("repository")?;
     let image = fields.required("image-name")?;
     let project = fields.given("project")?.or(ambient.gcp_project.as_deref());
@@ -147,6 +148,12 @@ fn artifact_registry(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, 
     let parts = ArtifactRegistry::of_parts(region, project, repository, image);
     let parts = parts.ok_or(BlockError::Parts)?;
     Ok(Registry::of_uri(RegistryUri::ArtifactRegistry(parts)))
+}
+
+/// The block's own, else the one around it.
+fn region<'a>(fields: Fields<'a>, ambient: &'a Ambient) -> Result<&'a str, BlockError> {
+    let own = fields.given("region")?.or(ambient.region.as_deref());
+    own.ok_or(BlockError::Missing(Block::Registry, "region"))
 }
 
 fn alone(fields: Fields<'_>, others: &[&'static str]) -> Result<(), BlockError> {

@@ -113,8 +113,7 @@ impl WandbQueue {
         let api = &self.api;
         let there = admin::items(api, &item.queue).await?;
         if let Some(before) = &item.before_requeue {
-            let mut new = there.iter().filter(|listed| !before.contains(&listed.id));
-            while let Some(listed) = new.next() {
+            for listed in there.iter().filter(|listed| !before.contains(&listed.id)) {
                 if is_pushed(api, &item, listed).await? {
                     return Ok(());
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use launch_config::secret::Secret;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::clock::{Clock, date};
 
@@ -39,22 +39,21 @@ impl TokenCache {
             "access_token": token.expose(),
             "expires_at": date::text(now() + left.as_secs()),
         });
-        let servers = document
-            .entry("credentials")
-            .or_insert_with(|| Map::new().into());
+        let servers = &mut document["credentials"];
         if !servers.is_object() {
-            *servers = Map::new().into();
+            *servers = json!({});
         }
         servers[&self.server] = kept;
-        if let Err(error) = put(&self.path, &Value::from(document)) {
+        if let Err(error) = put(&self.path, &document) {
             tracing::warn!(%error, "the token of the server is not kept");
         }
     }
 
     /// What the file says; what is no mapping says nothing.
-    fn document(&self) -> Map<String, Value> {
+    fn document(&self) -> Value {
         let bytes = fs_err::read(&self.path).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
+        let said = serde_json::from_slice(&bytes).ok();
+        said.filter(Value::is_object).unwrap_or_else(|| json!({}))
     }
 }
 

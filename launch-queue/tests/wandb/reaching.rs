@@ -63,23 +63,21 @@ async fn a_proxy_is_asked_for_what_it_is_named_for() {
 /// A door with TLS before the server; its certificate is its own authority's.
 async fn door(server: &Server, home: &Path) -> String {
     let file = |name: &str| home.join(name);
-    let made = Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=127.0.0.1",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        ])
-        .arg("-keyout")
-        .arg(file("key.pem"))
-        .arg("-out")
-        .arg(file("cert.pem"))
-        .output()
-        .expect("openssl is there");
-    assert!(made.status.success(), "{made:?}");
+    fs_err::write(file("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    for words in [
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ours -keyout ca.key -out ca.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout key.pem -out wanted",
+        "x509 -req -in wanted -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
+         -out cert.pem",
+    ] {
+        let words = words.split_whitespace();
+        let made = Command::new("openssl")
+            .args(words)
+            .current_dir(home)
+            .output();
+        let made = made.expect("openssl is there");
+        assert!(made.status.success(), "{made:?}");
+    }
     let chain = vec![CertificateDer::from_pem_file(file("cert.pem")).unwrap()];
     let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -117,7 +115,7 @@ async fn a_certificate_is_trusted_by_its_authority_or_not_at_all() {
     };
     let error = format!("{:?}", reaches(there()).await.unwrap_err());
     assert!(error.contains("certificate"), "{error}");
-    let bundle = home.path().join("cert.pem");
+    let bundle = home.path().join("ca.pem");
     reaches(there().with_authorities(&bundle)).await.unwrap();
     reaches(there().with_authorities(home.path()))
         .await

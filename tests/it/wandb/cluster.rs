@@ -87,7 +87,7 @@ fn without_a_builder_a_pod_fetches_the_code_of_its_job() {
         spec.as_object_mut().unwrap().remove("docker");
         server.put("first", spec)
     };
-    let child = world.start_with("builder: {type: noop}", &[]);
+    let mut child = world.start_with("builder: {type: noop}", &[]);
     let pod = made(&place, &item);
     let init = &pod["initContainers"][0];
     assert_eq!(init["name"], "wandb-source-code-init");
@@ -115,7 +115,7 @@ fn without_a_builder_a_pod_fetches_the_code_of_its_job() {
         command.ends_with("exec python train.py --lr 1"),
         "{command}"
     );
-    kill(&mut { child });
+    kill(&mut child);
     place.runtime.block_on(place.cluster.remove());
 }
 
@@ -138,7 +138,7 @@ fn a_pod_has_its_code_from_a_volume_that_the_agent_shares() {
         spec.as_object_mut().unwrap().remove("docker");
         place.world.state().put("first", spec)
     };
-    let child = place.world.start_with("builder: {type: noop}", &[]);
+    let mut child = place.world.start_with("builder: {type: noop}", &[]);
     let pod = made(&place, &item);
     assert_eq!(pod.get("initContainers"), None);
     let claim = &pod["volumes"][0]["persistentVolumeClaim"]["claimName"];
@@ -154,7 +154,7 @@ fn a_pod_has_its_code_from_a_volume_that_the_agent_shares() {
         words.contains(&json!("/mnt/wandb/requirements.txt")),
         "{words:?}"
     );
-    kill(&mut { child });
+    kill(&mut child);
     place.runtime.block_on(place.cluster.remove());
 }
 
