@@ -148,10 +148,7 @@ mod gcp {
 
     /// The region of the agent file, else of the `gcloud` program, else of the environment.
     async fn region(environment: &Environment) -> Result<String, Error> {
-        if let Environment::Gcp {
-            region: Some(region),
-        } = environment
-        {
+        if let Environment::Gcp { region } = environment {
             return Ok(region.clone());
         }
         let of_program = tokio::task::spawn_blocking(of_gcloud).await.ok().flatten();

@@ -41,7 +41,7 @@ pub struct Ambient {
     pub gcp: bool,
     /// The project of these credentials.
     pub gcp_project: Option<String>,
-    /// The region of a registry whose block names none; the environment's goes first.
+    /// The region of an ECR registry whose block names none; the environment's goes first.
     pub region: Option<String>,
 }
 
@@ -71,8 +71,8 @@ pub enum Environment {
     },
     /// Google Cloud.
     Gcp {
-        /// The same.
-        region: Option<String>,
+        /// The region.
+        region: String,
     },
     /// Azure, which needs no region.
     Azure,
@@ -97,7 +97,7 @@ impl Environment {
                 ambient.aws.then_some(aws).ok_or(missing)
             }
             "gcp" => {
-                let region = region(fields)?;
+                let region = fields.required("region")?.to_owned();
                 Ok(Self::Gcp { region })
             }
             "azure" => Ok(Self::Azure),
@@ -111,7 +111,8 @@ impl Environment {
     /// The region, if the environment has one.
     pub fn region(&self) -> Option<&str> {
         match self {
-            Self::Aws { region } | Self::Gcp { region } => region.as_deref(),
+            Self::Aws { region } => region.as_deref(),
+            Self::Gcp { region } => Some(region),
             Self::Local | Self::Azure => None,
         }
     }

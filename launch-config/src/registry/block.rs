@@ -123,7 +123,8 @@ fn ecr(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, BlockError> {
     }
     let account = fields.number_or_text("account_id")?;
     let account = account.ok_or(BlockError::Missing(Block::Registry, "account_id"))?;
-    let region = region(fields, ambient)?;
+    let region = fields.given("region")?.or(ambient.region.as_deref());
+    let region = region.ok_or(BlockError::Missing(Block::Registry, "region"))?;
     let repository = match (fields.given("repository")?, fields.given("repo_name")?) {
         (Some(one), Some(other)) if one != other => return Err(BlockError::Parts),
         (Some(name), _) | (None, Some(name)) => name,
@@ -140,7 +141,7 @@ fn artifact_registry(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, 
         let wanted = |uri: &RegistryUri| matches!(uri, RegistryUri::ArtifactRegistry(_));
         return address(text, "gcr", wanted);
     }
-    let region = region(fields, ambient)?;
+    let region = fields.required("region")?;
     let repository = fields.required("repository")?;
     let image = fields.required("image-name")?;
     let project = fields.given("project")?.or(ambient.gcp_project.as_deref());
@@ -148,12 +149,6 @@ fn artifact_registry(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, 
     let parts = ArtifactRegistry::of_parts(region, project, repository, image);
     let parts = parts.ok_or(BlockError::Parts)?;
     Ok(Registry::of_uri(RegistryUri::ArtifactRegistry(parts)))
-}
-
-/// The block's own, else the one around it.
-fn region<'a>(fields: Fields<'a>, ambient: &'a Ambient) -> Result<&'a str, BlockError> {
-    let own = fields.given("region")?.or(ambient.region.as_deref());
-    own.ok_or(BlockError::Missing(Block::Registry, "region"))
 }
 
 fn alone(fields: Fields<'_>, others: &[&'static str]) -> Result<(), BlockError> {

@@ -63,7 +63,7 @@ async fn a_proxy_is_asked_for_what_it_is_named_for() {
 /// A door with TLS before the server; its certificate is its own authority's.
 async fn door(server: &Server, home: &Path) -> String {
     let file = |name: &str| home.join(name);
-    fs_err::write(file("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    fs_err::write(file("names"), "subjectAltName=IP:127.0.0.1\n").expect("a file");
     for words in [
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ours -keyout ca.key -out ca.pem",
         "req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout key.pem -out wanted",
@@ -78,17 +78,17 @@ async fn door(server: &Server, home: &Path) -> String {
         let made = made.expect("openssl is there");
         assert!(made.status.success(), "{made:?}");
     }
-    let chain = vec![CertificateDer::from_pem_file(file("cert.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+    let chain = vec![CertificateDer::from_pem_file(file("cert.pem")).expect("PEM")];
+    let key = PrivateKeyDer::from_pem_file(file("key.pem")).expect("PEM");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("versions")
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .unwrap();
+        .expect("a certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
     let behind = server.url.trim_start_matches("http://").to_owned();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

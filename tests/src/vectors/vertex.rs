@@ -79,11 +79,7 @@ fn region(input: &Value) -> Result<String, String> {
     let block = &input["agent_config"]["environment"];
     let block = Some(block).filter(|block| !block.is_null());
     let environment = Environment::read(block, &Ambient::default());
-    let environment = environment.map_err(|error| error.to_string())?;
-    if let Environment::Gcp {
-        region: Some(region),
-    } = environment
-    {
+    if let Environment::Gcp { region } = environment.map_err(|error| error.to_string())? {
         return Ok(region);
     }
     let program = input["gcloud"].as_str().map(str::trim);
