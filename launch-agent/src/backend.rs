@@ -93,7 +93,14 @@ impl Backend {
         settings.state.create()?;
         let path = settings.config.backend.path.clone();
         let path = path.unwrap_or_else(|| settings.state.queue());
-        let queue = launch_queue::sqlite::SqliteQueue::open(path).await?;
+        let mut options = launch_queue::sqlite::SqliteOptions::default()
+            .with_most_ended(settings.config.backend.keep_jobs);
+        options.retention = settings
+            .config
+            .backend
+            .retention()
+            .unwrap_or(options.retention);
+        let queue = launch_queue::sqlite::SqliteQueue::open_with(path, options).await?;
         let arrivals = queue.arrivals();
         let poll = if arrivals.is_some() {
             POLL_WITH_HINTS
@@ -133,7 +140,10 @@ impl Backend {
         };
         crate::masking::secret(&url);
         crate::masking::url(url.expose());
-        let queue = launch_queue::postgres::PostgresQueue::connect(&url).await?;
+        let mut options =
+            launch_queue::postgres::PostgresOptions::default().with_most_ended(backend.keep_jobs);
+        options.retention = backend.retention().unwrap_or(options.retention);
+        let queue = launch_queue::postgres::PostgresQueue::connect_with(&url, options).await?;
         let arrivals = Some(queue.arrivals());
         Ok(Self {
             queue: Arc::new(queue),

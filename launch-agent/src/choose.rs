@@ -54,9 +54,14 @@ fn said(spec: &RunSpec, builder: Option<BuilderKind>) -> Option<Choice> {
 /// configuration lets it be mounted into one.
 pub(crate) fn mounts(app: &App, spec: &RunSpec) -> bool {
     let settings = &app.settings;
-    spec.resource == Some(Resource::LocalContainer)
+    spec.resource.is_some_and(can_mount)
         && settings.builder() == Some(BuilderKind::Noop)
         && settings.config.builder.noop_code == NoopCode::Mount
+}
+
+/// Whether code can be mounted into an image there.
+pub(crate) fn can_mount(resource: Resource) -> bool {
+    matches!(resource, Resource::LocalContainer | Resource::Kubernetes)
 }
 
 /// The choice for code that is mounted.

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::commands;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global::{Global, LogFormat};
 use crate::masking;
 use crate::printer::Printer;
 use crate::telemetry::{self, Traces};
@@ -76,11 +76,13 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let (is_agent, more) = match &cli.command {
-        Command::Run(run) => (true, run.verbose_too),
-        _ => (false, 0),
+    let (is_agent, more, of_file) = match &cli.command {
+        Command::Run(run) => (true, run.verbose_too, run.log_format()),
+        _ => (false, 0, None),
     };
-    let traces = telemetry::init(&cli.global, is_agent, more);
+    let format = cli.global.log_format.or(of_file);
+    let format = format.unwrap_or(LogFormat::Text);
+    let traces = telemetry::init(&cli.global, format, is_agent, more);
     let printer = Printer::new(&cli.global);
     match execute(cli, &printer, traces) {
         Ok(exit) => exit.into(),

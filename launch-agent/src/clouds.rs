@@ -86,7 +86,7 @@ pub(crate) use aws::{Sagemaker, sagemaker};
 
 #[cfg(feature = "aws")]
 mod aws {
-    use launch_config::agent::EnvironmentKind;
+    use launch_config::environment::Environment;
     use launch_runner::sagemaker::SagemakerRunner;
 
     use super::{Late, Settings, owner};
@@ -97,9 +97,10 @@ mod aws {
     pub(crate) fn sagemaker(settings: &Settings) -> Sagemaker {
         Late::new(settings, "SageMaker training jobs", |settings| {
             Box::pin(async move {
-                let environment = &settings.config.environment;
-                let is_aws = environment.kind == Some(EnvironmentKind::Aws);
-                let region = environment.region.as_deref().filter(|_| is_aws);
+                let region = match &settings.setup.environment {
+                    Environment::Aws { region } => region.as_deref(),
+                    _ => None,
+                };
                 SagemakerRunner::connect(owner(settings), region).await
             })
         })
@@ -113,7 +114,7 @@ pub(crate) use gcp::{Vertex, vertex};
 mod gcp {
     use std::process::Command;
 
-    use launch_config::agent::{EnvironmentConfig, EnvironmentKind};
+    use launch_config::environment::Environment;
     use launch_runner::Error;
     use launch_runner::vertex::VertexRunner;
 
@@ -129,11 +130,12 @@ mod gcp {
     pub(crate) fn vertex(settings: &Settings) -> Vertex {
         Late::new(settings, "Vertex AI custom jobs", |settings| {
             Box::pin(async move {
-                let environment = &settings.config.environment;
+                let environment = &settings.setup.environment;
                 let region = region(environment).await?;
-                let is_gcp = environment.kind == Some(EnvironmentKind::Gcp);
+                let is_gcp = matches!(environment, Environment::Gcp { .. });
+                let project = settings.config.environment.project.clone();
                 let builder = VertexRunner::builder(region)
-                    .with_project(environment.project.clone().filter(|_| is_gcp))
+                    .with_project(project.filter(|_| is_gcp))
                     .with_owner(owner(settings));
                 let builder = match variable(ENDPOINT) {
                     Some(endpoint) => builder.with_endpoint(endpoint),
@@ -145,10 +147,8 @@ mod gcp {
     }
 
     /// The region of the agent file, else of the `gcloud` program, else of the environment.
-    async fn region(environment: &EnvironmentConfig) -> Result<String, Error> {
-        if environment.kind == Some(EnvironmentKind::Gcp)
-            && let Some(region) = &environment.region
-        {
+    async fn region(environment: &Environment) -> Result<String, Error> {
+        if let Environment::Gcp { region } = environment {
             return Ok(region.clone());
         }
         let of_program = tokio::task::spawn_blocking(of_gcloud).await.ok().flatten();

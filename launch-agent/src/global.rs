@@ -22,9 +22,9 @@ pub(crate) struct Global {
     /// for `launch`, `-v` sets a template variable, as for `wandb launch`
     #[arg(help_heading = HEADING, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// How the log is written
-    #[arg(help_heading = HEADING, long, global = true, env = "LAUNCH_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
+    /// How the log is written [default: what the agent file says to `run`, else text]
+    #[arg(help_heading = HEADING, long, global = true, env = "LAUNCH_LOG_FORMAT", value_enum)]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 /// How answers are printed.

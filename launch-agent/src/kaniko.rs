@@ -46,7 +46,7 @@ async fn build(
     let namespace = fs_err::read_to_string(NAMESPACE).ok();
     let around = Surroundings::read(variable, namespace);
     let kaniko = KanikoSettings::read(config, &around)?;
-    if config.destination().is_none() {
+    if settings.destination().is_none() {
         let problem = "builder `kaniko` pushes its images, and there is no `destination`";
         return Err(Failure::usage(problem).with_hint("set `builder.destination`"));
     }

@@ -7,6 +7,7 @@
 mod fetch;
 mod image;
 mod job;
+mod mount;
 mod prepare;
 mod run;
 

@@ -46,6 +46,9 @@ pub(crate) trait Server: Debug + Send + Sync {
     /// What an artifact is: `job`, `code` …; nothing if there is none.
     async fn kind_of(&self, artifact: &ArtifactRef) -> Result<Option<String>, Error>;
 
+    /// The whole name of an artifact, with its version; nothing if the server has none.
+    async fn name_of(&self, artifact: &ArtifactRef) -> Result<Option<String>, Error>;
+
     /// Where artifacts come from.
     fn artifacts(&self) -> Arc<dyn ArtifactStore>;
 }

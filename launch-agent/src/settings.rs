@@ -6,8 +6,11 @@ use launch_config::agent::variables::Variables;
 use launch_config::agent::{
     AgentConfig, BackendKind, BuilderKind, DEFAULT_QUEUE, Flags, Layers, Resolved,
 };
+use launch_config::environment::{Builder, Setup};
 use launch_config::id::QueueName;
+use launch_config::image::ImageRef;
 use launch_config::load::{self, Checked, LoadError, Problem, ProblemKind, Report};
+use launch_config::registry::RegistryUri;
 use serde_json::Value;
 
 use crate::credential;
@@ -21,6 +24,10 @@ use crate::state::StateDir;
 pub(crate) struct Settings {
     pub(crate) state: StateDir,
     pub(crate) config: AgentConfig,
+    /// What its `environment`, `registry` and `builder` mean together.
+    pub(crate) setup: Setup,
+    /// Where images are pushed to.
+    destination: Option<ImageRef>,
     /// The file the configuration came from, if there is one.
     pub(crate) file: Option<PathBuf>,
     /// `--builder`, over the file's.
@@ -51,6 +58,7 @@ impl Settings {
     ) -> Result<Self, Failure> {
         let read = read(file, flags, variable)?;
         warn(read.checked.warnings);
+        let setup = read.checked.value.setup()?;
         let registration = read.checked.value.registration()["config"].take();
         let config = read.checked.value.config;
         let state = StateDir::locate(global.state_dir.as_deref(), variable).ok_or_else(|| {
@@ -67,6 +75,8 @@ impl Settings {
         Ok(Self {
             state: state.with_agents(config.journal.path.clone()),
             has_wandb: variables.base_url.is_some() || has_key,
+            destination: setup.builder.pushes_to.repository().map(RegistryUri::image),
+            setup,
             registration,
             config,
             file: read.file,
@@ -84,7 +94,17 @@ impl Settings {
 
     /// The builder asked for, by flag or file.
     pub(crate) fn builder(&self) -> Option<BuilderKind> {
-        self.builder.or(self.config.builder.kind)
+        let of_file = || match self.setup.builder.chosen()? {
+            Builder::Docker { .. } => Some(BuilderKind::Docker),
+            Builder::Kaniko(_) => Some(BuilderKind::Kaniko),
+            _ => Some(BuilderKind::Noop),
+        };
+        self.builder.or_else(of_file)
+    }
+
+    /// Where images are pushed to; else they stay where they are built.
+    pub(crate) fn destination(&self) -> Option<&ImageRef> {
+        self.destination.as_ref()
     }
 
     /// Where the queues are: what the agent file says, else W&B if it is configured and

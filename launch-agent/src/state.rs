@@ -78,7 +78,8 @@ impl StateDir {
         let host = server.host_str().unwrap_or_default();
         let port = server.port_or_known_default().unwrap_or_default();
         let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let name = format!("{host}.{port}@{entity}");
+        let path = server.path().trim_end_matches('/');
+        let name = format!("{host}.{port}{path}@{entity}");
         let name = name.replace(|c: char| !fine(c) && c != '@', "_");
         self.base.join("wandb").join(name)
     }

@@ -20,7 +20,7 @@ use crate::masking;
 const FILTER: &str = "LAUNCH_LOG";
 
 /// Installs the subscriber. An agent says what it does; the other commands only warn.
-pub(crate) fn init(global: &Global, is_agent: bool, more: u8) -> Traces {
+pub(crate) fn init(global: &Global, format: LogFormat, is_agent: bool, more: u8) -> Traces {
     let level = match (global.verbose + more, global.quiet) {
         (_, true) => "error",
         (0, _) if is_agent => "info",
@@ -38,7 +38,7 @@ pub(crate) fn init(global: &Global, is_agent: bool, more: u8) -> Traces {
         .log_internal_errors(false)
         .with_target(global.verbose + more > 0)
         .with_ansi(io::stderr().is_terminal() && !plain);
-    let log = match global.log_format {
+    let log = match format {
         LogFormat::Json => log.json().with_span_list(false).boxed(),
         LogFormat::Text => log.boxed(),
     };

@@ -77,7 +77,8 @@ impl Wandb {
             .with_agent_config(settings.registration.clone())
             .with_directory(directory)
             .with_poll_interval(interval);
-        let queue = WandbQueue::connect(with_variables(options, &variables))?;
+        let options = with_transport(with_variables(options, &variables), &variables);
+        let queue = WandbQueue::connect(options)?;
         Ok(Self {
             queue: Arc::new(queue),
             base_url,
@@ -114,6 +115,33 @@ fn with_variables(options: WandbOptions, variables: &Variables) -> WandbOptions 
         Some(timeout) => options.with_request_timeout(timeout).with_patience(timeout),
         None => options,
     }
+}
+
+/// What the environment says of the way to the server.
+fn with_transport(options: WandbOptions, variables: &Variables) -> WandbOptions {
+    if variables.is_insecure {
+        tracing::warn!(
+            "whoever is between can read and change what goes to W&B and comes from it, keys \
+             included: its certificate is not checked (WANDB_INSECURE_DISABLE_SSL)"
+        );
+    }
+    let options = options
+        .with_proxies(variables.proxies.clone())
+        .with_insecure(variables.is_insecure);
+    let options = match &variables.authorities {
+        Some(path) => options.with_authorities(path),
+        None => options,
+    };
+    match variables.credentials_file.clone().or_else(token_cache) {
+        Some(path) => options.with_token_cache(path),
+        None => options,
+    }
+}
+
+/// Where W&B's library keeps exchanged tokens, too.
+fn token_cache() -> Option<PathBuf> {
+    let home = variable("HOME").filter(|home| !home.is_empty())?;
+    Some(Path::new(&home).join(".config/wandb/credentials.json"))
 }
 
 /// A token of federated identity if one is named, else a key.
@@ -215,6 +243,10 @@ impl Server for Wandb {
     async fn kind_of(&self, artifact: &ArtifactRef) -> Result<Option<String>, Error> {
         let found = self.queue.artifact(artifact).await?;
         Ok(found.map(|artifact| artifact.kind))
+    }
+
+    async fn name_of(&self, artifact: &ArtifactRef) -> Result<Option<String>, Error> {
+        self.queue.artifact_name(artifact).await
     }
 
     fn artifacts(&self) -> Arc<dyn ArtifactStore> {

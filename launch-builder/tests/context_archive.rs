@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test is seen")]
 
+#[path = "context/skip.rs"]
+mod skip;
 #[path = "context/tree.rs"]
 #[expect(dead_code, reason = "other suites use the rest")]
 mod tree;
@@ -14,6 +16,7 @@ use launch_builder::Error;
 use launch_builder::context::{self, Format};
 use tar::{Builder, EntryType, Header};
 
+use self::skip::skip;
 use self::tree::{Node, ODD, PLAIN, file, hash, pack, tree, write};
 
 fn entry(builder: &mut Builder<Vec<u8>>, kind: EntryType, name: &str, target: &str) {
@@ -228,13 +231,4 @@ fn gzip_says_nothing_of_where_it_was_made() {
         String::from_utf8(output.stdout).unwrap(),
         format!("{digest}  -\n")
     );
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn skip(why: &str) {
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{why}"
-    );
-    eprintln!("skipped: {why}");
 }

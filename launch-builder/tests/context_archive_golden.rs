@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test is seen")]
 
+#[path = "context/skip.rs"]
+mod skip;
 #[path = "context/tree.rs"]
 #[expect(dead_code, reason = "other suites use the rest")]
 mod tree;

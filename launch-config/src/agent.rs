@@ -40,7 +40,8 @@ pub use self::builder::{BuilderConfig, BuilderKind, KanikoConfig, NoopCode};
 pub use self::environment::{EnvironmentConfig, EnvironmentKind};
 pub use self::layers::{Flags, Layers, Lookup};
 pub use self::observability::{
-    DEFAULT_JOB_LOG_MIB, DEFAULT_JOB_LOGS_DAYS, DEFAULT_JOB_LOGS_MIB, ObservabilityConfig,
+    DEFAULT_JOB_LOG_MIB, DEFAULT_JOB_LOGS_DAYS, DEFAULT_JOB_LOGS_MIB, LogFormat,
+    ObservabilityConfig,
 };
 pub use self::origin::{Origin, Resolved};
 pub use self::own::{BackendConfig, BackendKind, JournalConfig, PREEMPTIONS, RetryConfig};

@@ -41,6 +41,8 @@ pub struct Ambient {
     pub gcp: bool,
     /// The project of these credentials.
     pub gcp_project: Option<String>,
+    /// The region of an ECR registry whose block names none; the environment's goes first.
+    pub region: Option<String>,
 }
 
 impl Default for Ambient {
@@ -51,6 +53,7 @@ impl Default for Ambient {
             aws: true,
             gcp: true,
             gcp_project: None,
+            region: None,
         }
     }
 }
@@ -63,8 +66,8 @@ pub enum Environment {
     Local,
     /// Amazon Web Services.
     Aws {
-        /// The region.
-        region: String,
+        /// The region; that of the credentials if it is null.
+        region: Option<String>,
     },
     /// Google Cloud.
     Gcp {
@@ -88,7 +91,7 @@ impl Environment {
         match fields.text("type")?.ok_or_else(no_type)? {
             "local" => Ok(Self::Local),
             "aws" => {
-                let region = fields.required("region")?.to_owned();
+                let region = region(fields)?;
                 let aws = Self::Aws { region };
                 let missing = BlockError::NoCredentials(Block::Environment, Cloud::Aws);
                 ambient.aws.then_some(aws).ok_or(missing)
@@ -108,9 +111,20 @@ impl Environment {
     /// The region, if the environment has one.
     pub fn region(&self) -> Option<&str> {
         match self {
-            Self::Aws { region } | Self::Gcp { region } => Some(region),
+            Self::Aws { region } => region.as_deref(),
+            Self::Gcp { region } => Some(region),
             Self::Local | Self::Azure => None,
         }
+    }
+}
+
+/// The key has to be there, as the Python agent wants it, even if it says nothing.
+fn region(fields: Fields<'_>) -> Result<Option<String>, BlockError> {
+    const KEY: &str = "region";
+    match fields.text(KEY)? {
+        Some(region) if !region.is_empty() => Ok(Some(region.to_owned())),
+        None if fields.has(KEY) => Ok(None),
+        _ => Err(BlockError::Missing(Block::Environment, KEY)),
     }
 }
 
@@ -205,7 +219,10 @@ impl Setup {
     pub fn read(blocks: &Blocks<'_>, ambient: &Ambient) -> Result<Self, BlockError> {
         same_credentials(blocks)?;
         let environment = Environment::read(blocks.environment, ambient)?;
-        let registry = Registry::read(blocks.registry, ambient)?;
+        let mut around = ambient.clone();
+        let region = environment.region().map(str::to_owned);
+        around.region = region.or(around.region);
+        let registry = Registry::read(blocks.registry, &around)?;
         let builder = BuilderSetup::read(blocks.builder, &registry, ambient)?;
         let block = Fields::open(Block::Registry, blocks.registry)?;
         let mut advice: Vec<_> = block.map(|_| Advice::RegistryBlock).into_iter().collect();

@@ -185,6 +185,22 @@ impl<'a> Fields<'a> {
         number
     }
 
+    /// A whole number that is not below the least one.
+    pub(crate) fn at_least<T: TryFrom<i64>>(
+        &self,
+        least: i64,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let given = self.integer(key, problems)?;
+        let number = T::try_from(given).ok().filter(|_| given >= least);
+        if number.is_none() {
+            let message = format!("expected {least} or more, found {given}");
+            problems.push(Problem::new(ProblemKind::Value, &self.at(key), message));
+        }
+        number
+    }
+
     /// A boolean, or a word or number that the Python agent's schema takes for one. It
     /// means what it says: there, the text `"false"` turns secure mode on.
     pub(crate) fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {

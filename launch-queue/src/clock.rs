@@ -5,6 +5,8 @@
 //! somebody sets it forward, leases expire early: their jobs are taken over, and the
 //! fencing token keeps the old holders out. If it is set back, leases last longer.
 
+pub mod date;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

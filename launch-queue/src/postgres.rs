@@ -104,7 +104,7 @@ impl PostgresQueue {
             pool,
             clock: options.clock,
             schema: options.schema,
-            pruning: Pruning::new(options.retention),
+            pruning: Pruning::new(options.retention, options.most_ended),
             listener: OnceLock::new(),
         })
     }

@@ -9,22 +9,34 @@ const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// How many go at once: a step that short holds nobody up.
 pub(crate) const PRUNE_AT_ONCE: usize = 1000;
 
-/// When to forget which jobs.
+/// Which jobs to forget, and when.
 #[derive(Debug)]
 pub(crate) struct Pruning {
     retention: Duration,
+    most: Option<u64>,
     next: Mutex<Option<Instant>>,
 }
 
 impl Pruning {
-    /// Jobs that ended `retention` ago are to be forgotten.
-    pub(crate) fn new(retention: Duration) -> Self {
+    /// Jobs that ended `retention` ago are to be forgotten, and the oldest of more than
+    /// `most` that ended.
+    pub(crate) fn new(retention: Duration, most: Option<u64>) -> Self {
         let next = Mutex::new(None);
-        Self { retention, next }
+        Self {
+            retention,
+            most,
+            next,
+        }
     }
 
     pub(crate) fn retention(&self) -> Duration {
         self.retention
+    }
+
+    /// How many newer jobs have to have ended before one is forgotten, if that counts.
+    pub(crate) fn newer(&self) -> Option<i64> {
+        let newer = self.most?.max(1) - 1;
+        Some(i64::try_from(newer).unwrap_or(i64::MAX))
     }
 
     /// Whether a step is due; then it is the caller's.
@@ -57,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_full_step_is_followed_by_another_and_the_last_by_a_pause() {
-        let pruning = Pruning::new(Duration::ZERO);
+        let pruning = Pruning::new(Duration::ZERO, None);
         assert!(pruning.is_time());
         assert!(!pruning.is_time(), "one step at a time");
         pruning.pruned(PRUNE_AT_ONCE as u64);

@@ -87,6 +87,9 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// How long ended jobs are kept: 30 days.
     pub retention: Duration,
+    /// How many of them are kept at most, at least one: without a limit. What ended in the
+    /// same millisecond as the last of them is kept, too.
+    pub most_ended: Option<u64>,
 }
 
 impl Default for SqliteOptions {
@@ -95,6 +98,7 @@ impl Default for SqliteOptions {
             clock: Clock::System,
             busy_timeout: Duration::from_secs(15),
             retention: Duration::from_hours(30 * 24),
+            most_ended: None,
         }
     }
 }
@@ -118,6 +122,13 @@ impl SqliteOptions {
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Sets how many ended jobs are kept at most.
+    #[must_use]
+    pub fn with_most_ended(mut self, jobs: Option<u64>) -> Self {
+        self.most_ended = jobs;
         self
     }
 }
@@ -144,6 +155,7 @@ impl SqliteQueue {
             clock,
             busy_timeout,
             retention,
+            most_ended,
         } = options;
         let path = path.into();
         let at = path.clone();
@@ -152,7 +164,7 @@ impl SqliteQueue {
         Ok(Self {
             path,
             clock,
-            pruning: Pruning::new(retention),
+            pruning: Pruning::new(retention, most_ended),
             connection,
             listener: OnceLock::new(),
         })
@@ -189,7 +201,13 @@ impl SqliteQueue {
         if !self.pruning.is_time() {
             return;
         }
-        match self.prune(self.pruning.retention(), PRUNE_AT_ONCE).await {
+        let (age, newer) = (self.pruning.retention(), self.pruning.newer());
+        let pruned = self.write("prune jobs", move |tx, now_ms| {
+            let old = prune::prune(tx, age, PRUNE_AT_ONCE, now_ms)?;
+            let surplus = newer.map(|newer| prune::surplus(tx, newer, PRUNE_AT_ONCE));
+            Ok(old + surplus.transpose()?.unwrap_or(0))
+        });
+        match pruned.await {
             Ok(jobs) => self.pruning.pruned(jobs),
             Err(error) => tracing::warn!(%error, "old jobs were not forgotten"),
         }

@@ -51,6 +51,8 @@ mod pace;
 mod pop;
 mod push;
 mod sweep;
+mod token;
+mod transport;
 mod weather;
 
 use std::fmt;

@@ -245,6 +245,35 @@ async fn old_jobs_are_forgotten_and_no_others() {
 }
 
 #[tokio::test]
+async fn the_oldest_of_too_many_ended_jobs_are_forgotten() {
+    let Some(server) = common::server() else {
+        return;
+    };
+    let clock = ManualClock::at_ms(1_000_000);
+    let schema = common::fresh_schema();
+    let options = |most| {
+        PostgresOptions::default()
+            .with_schema(schema.as_str())
+            .with_clock(clock.clone())
+            .with_most_ended(most)
+    };
+    let queue = server.open_with(options(None)).await.unwrap();
+    let jobs = enqueue(&queue, 10).await;
+    for _ in &jobs {
+        let lease = queue.lease(ask(0)).await.unwrap().expect("a job");
+        queue.finish(&lease.hold, succeeded()).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+    }
+    for (most, left) in [(Some(11), 10), (Some(10), 10), (Some(3), 3), (Some(0), 1)] {
+        let queue = server.open_with(options(most)).await.unwrap();
+        assert!(queue.lease(ask(0)).await.unwrap().is_none());
+        let there = queue.queues().await.unwrap()[0].ended;
+        assert_eq!(there, left, "{most:?}");
+        assert!(queue.job(&jobs[9]).await.unwrap().is_some(), "the newest");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_is_checked_whenever_tls_is_spoken() {
     let Some(server) = common::server() else {
         return;

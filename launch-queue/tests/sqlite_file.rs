@@ -298,6 +298,36 @@ async fn jobs_that_ended_long_ago_are_forgotten() {
     }
 }
 
+#[tokio::test]
+async fn the_oldest_of_too_many_ended_jobs_are_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("queue.db");
+    let clock = ManualClock::at_ms(1_000_000);
+    let options = |most| {
+        SqliteOptions::default()
+            .with_clock(clock.clone())
+            .with_most_ended(most)
+    };
+    let queue = SqliteQueue::open_with(&path, options(None)).await.unwrap();
+    let mut jobs = Vec::new();
+    for _ in 0..10 {
+        jobs.push(queue.enqueue(job()).await.unwrap());
+        let lease = queue.lease(lease()).await.unwrap().unwrap();
+        let outcome = Outcome::new(Reason::Succeeded, Stage::Watch);
+        queue.finish(&lease.hold, outcome).await.unwrap();
+        clock.advance(Duration::from_secs(1));
+    }
+    queue.close().await;
+    for (most, left) in [(Some(11), 10), (Some(10), 10), (Some(3), 3), (Some(0), 1)] {
+        let queue = SqliteQueue::open_with(&path, options(most)).await.unwrap();
+        assert!(queue.lease(lease()).await.unwrap().is_none());
+        let there = queue.queues().await.unwrap()[0].ended;
+        assert_eq!(there, left, "{most:?}");
+        assert!(queue.job(&jobs[9]).await.unwrap().is_some(), "the newest");
+        queue.close().await;
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_job_that_another_process_enqueues_is_heard_of() {

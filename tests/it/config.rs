@@ -117,3 +117,42 @@ fn a_backend_that_lacks_its_key_is_named() {
         .expect(2)
         .complains("backend `wandb` has no key");
 }
+
+/// What makes no sense together is told by `config check`, and nothing starts with it.
+#[test]
+fn an_agent_goes_by_what_its_blocks_mean_together() {
+    let agent = Agent::new();
+    for (name, text, said) in [
+        (
+            "a",
+            "registry: {type: ecr}\n",
+            "`registry.account_id` is missing",
+        ),
+        (
+            "b",
+            "queues: [q]\nregistry: {type: acr, uri: 'us-docker.pkg.dev/p/r/i'}\n",
+            "not an address of type `acr`",
+        ),
+        (
+            "c",
+            "builder: {type: docker, credentials: 1}\nregistry: {credentials: 2}\n",
+            "differ",
+        ),
+    ] {
+        let file = written(&agent, name, text);
+        let _ = agent
+            .say(&["config", "check", "-c", &file])
+            .expect(2)
+            .complains(said);
+        let _ = agent
+            .say(&["run", "--drain", "-c", &file])
+            .expect(2)
+            .complains(said);
+    }
+    let parts = "environment: {type: aws, region: eu-west-1}\n\
+                 registry: {type: ecr, account_id: 123456789012, repository: a/b}\n";
+    let file = written(&agent, "parts", parts);
+    let said = agent.say(&["doctor", "-c", &file]);
+    let repository = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a/b";
+    assert!(format!("{said:?}").contains(repository), "{said:#?}");
+}

@@ -33,6 +33,20 @@ fn a_job_that_fails_says_so_with_its_code_and_last_lines() {
 }
 
 #[test]
+fn code_says_what_runs_whether_or_not_a_process_was_asked_for() {
+    let agent = Agent::new();
+    let project = agent.project("p", "import sys\nprint('args', sys.argv[1:])\n");
+    for asked in [&[][..], &["-r", "local-process"]] {
+        let args = [&["launch", &project][..], asked, &["--", "--lr", "1"]].concat();
+        let said = agent.say(&args).expect(0);
+        assert!(said.out.contains("args ['--lr', '1']"), "{said:#?}");
+    }
+    fs_err::remove_file(format!("{project}/main.py")).unwrap();
+    let said = agent.say(&["launch", &project, "-r", "local-process"]);
+    let _ = said.expect(1).complains("no entry point");
+}
+
+#[test]
 fn a_job_cancelled_while_it_runs_ends_as_cancelled() {
     let agent = Agent::new();
     let project = agent.project(

@@ -242,6 +242,57 @@ fn a_log_in_json_names_the_job_of_each_line() {
 }
 
 #[test]
+fn the_agent_file_says_how_to_log_and_the_command_line_counts_before_it() {
+    let agent = Agent::new();
+    let file = agent.dir("config").join("f.yaml");
+    fs_err::write(&file, "observability: {log-format: json}\n").unwrap();
+    let file = file.display().to_string();
+    let run = ["run", "-q", "q", "--drain", "-c", &file];
+    let said = agent.say(&run).expect(0);
+    for line in said.err.lines() {
+        let line: Value = serde_json::from_str(line).expect("each line is JSON");
+        assert_eq!(line["level"], "INFO", "{line}");
+    }
+    assert!(said.err.contains("agent starts"), "{said:#?}");
+    let said = agent.say(&[&run[..], &["--log-format", "text"]].concat());
+    assert!(
+        said.err.contains("agent starts") && !said.err.contains('{'),
+        "{said:#?}"
+    );
+    let _ = agent
+        .env("LAUNCH_LOG_FORMAT", "text")
+        .say(&run)
+        .complains(" INFO ");
+}
+
+#[test]
+fn as_many_ended_jobs_are_remembered_as_the_agent_file_says() {
+    let agent = Agent::new();
+    let file = agent.dir("config").join("f.yaml");
+    fs_err::write(
+        &file,
+        "backend: {type: sqlite, keep-jobs: 2, keep-days: 1}\n",
+    )
+    .unwrap();
+    let project = sleeping(&agent, 0.0);
+    let ids: Vec<String> = (0..4)
+        .map(|_| agent.submit(&["-q", "q", &project]))
+        .collect();
+    let run = ["run", "-q", "q", "--drain"];
+    let _ = agent.say(&run).expect(0);
+    let known = || {
+        let items = agent.say(&["queue", "items", "q", "--output", "json"]);
+        let items = items.json().as_array().unwrap().clone();
+        let known = |id: &&String| items.iter().any(|item| item["id"] == id.as_str());
+        ids.iter().filter(known).count()
+    };
+    assert_eq!(known(), 4);
+    let file = file.display().to_string();
+    let _ = agent.say(&[&run[..], &["-c", &file]].concat()).expect(0);
+    assert_eq!(known(), 2);
+}
+
+#[test]
 fn the_output_of_a_job_is_kept_within_its_bounds() {
     let agent = Agent::new();
     let file = agent.dir("config").join("f.yaml");

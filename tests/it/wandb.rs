@@ -4,6 +4,7 @@ mod cluster;
 mod ends;
 mod outage;
 mod places;
+mod reaching;
 #[allow(
     dead_code,
     unused_imports,

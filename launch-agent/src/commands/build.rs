@@ -68,7 +68,7 @@ impl Build {
         let destination = self
             .destination
             .clone()
-            .or_else(|| settings.config.destination().cloned());
+            .or_else(|| settings.destination().cloned());
         if self.push && destination.is_none() {
             return Err(Failure::usage("there is nowhere to push to").with_hint(
                 "give `--destination REPOSITORY`, or set `builder.destination` in the agent file",

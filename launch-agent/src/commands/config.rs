@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use launch_config::agent::variables::Variables;
-use launch_config::agent::{Flags, schema};
+use launch_config::agent::{Flags, Resolved, schema};
 use launch_config::load::{self, Problem, Report};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn file(given: Option<&Path>) -> Result<Finding, Failure> {
     match settings::read(given, &Flags::new(), variable) {
         Ok(read) => Ok(Finding {
             origin: named(read.file.as_deref()),
-            report: kept(read.checked.warnings),
+            report: together(&read.checked.value, read.checked.warnings),
         }),
         Err(settings::ReadError::Invalid(report)) => Ok(Finding {
             origin: report.origin.clone(),
@@ -136,6 +136,14 @@ fn file(given: Option<&Path>) -> Result<Finding, Failure> {
         }),
         Err(settings::ReadError::Unreadable(error)) => Err(error.into()),
     }
+}
+
+/// What an agent would start with: beside the warnings, what makes no sense together.
+fn together(resolved: &Resolved, mut warnings: Report) -> Option<Report> {
+    if let Err(wrong) = resolved.setup() {
+        warnings.problems.extend(wrong.problems);
+    }
+    kept(warnings)
 }
 
 fn environment() -> Finding {

@@ -182,7 +182,7 @@ async fn kaniko(app: &App) -> Finding {
 }
 
 async fn registry(app: &App) -> Finding {
-    let Some(destination) = app.settings.config.destination() else {
+    let Some(destination) = app.settings.destination() else {
         return Finding::good(
             "registry",
             "none configured: images stay with the engine that built them",

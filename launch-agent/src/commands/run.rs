@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use launch_config::agent::Flags;
+use launch_config::agent::{self, Flags};
 use launch_config::id::QueueName;
 
 use super::spec::BuilderArg;
 use crate::app::App;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global::{Global, LogFormat};
 use crate::service::{Plan, Service};
-use crate::settings::Settings;
+use crate::settings::{self, Settings, variable};
 use crate::shutdown::Shutdown;
 
 /// Poll queues and run their jobs until told to stop.
@@ -50,6 +50,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// How the agent file wants the log, before anything is logged. What is wrong with the
+    /// file is told when it is read to be used.
+    pub(crate) fn log_format(&self) -> Option<LogFormat> {
+        let read = settings::read(self.config.as_deref(), &Flags::new(), variable).ok()?;
+        let wanted = read.checked.value.config.observability.log_format?;
+        Some(match wanted {
+            agent::LogFormat::Json => LogFormat::Json,
+            _ => LogFormat::Text,
+        })
+    }
+
     pub(crate) async fn run(self, global: &Global) -> Result<Exit, Failure> {
         let names = self.queues.iter().map(|queue| queue.as_str().to_owned());
         let flags = Flags::new()

@@ -109,7 +109,7 @@ pub(super) async fn provide(task: &Task<'_>, planned: Planned) -> Result<Ready, 
         } => {
             let command = request.plan.entry_command().unwrap_or_default().to_vec();
             let flight = task.app.flights.board(&request.image.to_string()).await;
-            let ready = if task.app.settings.config.destination().is_some() {
+            let ready = if task.app.settings.destination().is_some() {
                 let image = if choice.builder == BuilderKind::Kaniko {
                     from_cluster(task, *request, &choice).await?
                 } else {

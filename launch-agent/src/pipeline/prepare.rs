@@ -12,11 +12,11 @@ use launch_config::image::{Digest, ImageRef};
 use launch_config::job::{CanBuild, Next, Project, RefuseProject};
 use launch_config::outcome::{Reason, Stage};
 use launch_config::spec::{Resource, RunSpec};
-use launch_runner::run::{CodeMount, CodeSource};
+use launch_runner::run::CodeMount;
 use tokio::sync::mpsc;
 
 use super::fetch::{Asked, Got};
-use super::{Stop, Task};
+use super::{Stop, Task, mount};
 use crate::choose::{self, Choice};
 use crate::contexts::Known;
 use crate::report::Progress;
@@ -120,9 +120,8 @@ async fn plan_code(
     let project = asked.project(CanBuild::Yes)?;
     let build = asked.build(&project, platform);
     let has_base = matches!(project.next, Next::BaseImage { .. });
-    let is_container = project.resource == Resource::LocalContainer;
-    if choose::mounts(task.app, spec) || (has_base && is_container) {
-        return plan_mounted(task, asked, &tree, &build, key).await;
+    if choose::mounts(task.app, spec) || (has_base && choose::can_mount(project.resource)) {
+        return Box::pin(mount::plan(task, asked, &tree, &build, key)).await;
     }
     let mut plan = plan::plan(&tree, &build).map_err(refused)?;
     if spec.resource != Some(Resource::LocalProcess) {
@@ -155,7 +154,7 @@ async fn plan_code(
 }
 
 /// A backend that is missing is known before anything is built for it.
-async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
+pub(super) async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
     let runner = task.app.runner(choice.resource);
     let runner = runner.map_err(|failure| Stop::unsupported(Stage::Plan, &failure))?;
     let checked = runner.check().await;
@@ -164,39 +163,10 @@ async fn check_early(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
     })
 }
 
-/// Without a builder, the code of a container is a working copy that is mounted into it.
-async fn plan_mounted(
-    task: &Task<'_>,
-    asked: &Asked<'_>,
-    tree: &SourceTree,
-    build: &BuildSpec,
-    key: &RunKey,
-) -> Result<(Planned, String), Stop> {
-    let refused = |error: Error| stop(Reason::Refused, Stage::Plan, &error);
-    let spec = asked.spec;
-    let project = asked.project(CanBuild::No)?;
-    let of_spec = spec.base_image.clone();
-    let Some(image) = of_spec.or(project.base_image) else {
-        return Err(refused(Error::NothingToBuildWith(tree.origin().to_owned())));
-    };
-    let mounted = plan::mounted(tree, build, image).map_err(refused)?;
-    let choice = choose::for_mounted(spec);
-    check_early(task, &choice).await?;
-    let (directory, known) = working_copy(task, tree, key).await?;
-    let result = format!("{}, mounted into `{}`", describe(&known), mounted.image);
-    let code = CodeMount::new(CodeSource::Directory(directory));
-    let planned = Planned::Mounted {
-        mounted: Box::new(mounted),
-        code: code.with_working_dir(spec.overrides.working_dir.clone()),
-        choice,
-    };
-    Ok((planned, result))
-}
-
 /// Managed services pull images; one that stays with our engine is out of their reach.
 fn check_reachable(task: &Task<'_>, choice: &Choice) -> Result<(), Stop> {
     let pulls = matches!(choice.resource, Resource::Sagemaker | Resource::Vertex);
-    if !pulls || task.app.settings.config.destination().is_some() {
+    if !pulls || task.app.settings.destination().is_some() {
         return Ok(());
     }
     let message = format!(
@@ -232,7 +202,7 @@ async fn plan_process(
 }
 
 /// The run's own copy of a source, made from the packed context.
-async fn working_copy(
+pub(super) async fn working_copy(
     task: &Task<'_>,
     tree: &SourceTree,
     key: &RunKey,
@@ -281,8 +251,7 @@ fn image_name(
     plan: &Plan,
     context: Digest,
 ) -> Result<ImageRef, Stop> {
-    let config = &task.app.settings.config;
-    let repository = match config.destination() {
+    let repository = match task.app.settings.destination() {
         Some(destination) => destination.clone(),
         None => local_name(origin),
     };
@@ -309,7 +278,7 @@ pub(crate) fn local_name(origin: &str) -> ImageRef {
         .expect("words joined by dashes are a path component")
 }
 
-fn describe(known: &Known) -> String {
+pub(super) fn describe(known: &Known) -> String {
     let state = if known.unchanged { "unchanged" } else { "new" };
     let context = &known.context;
     let (size, files) = (indicatif::HumanBytes(context.bytes), context.files);

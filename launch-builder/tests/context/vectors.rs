@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::skip::skip;
 use super::tree::{Node, Tree};
 
 fn unquote(text: &Value) -> Vec<u8> {
@@ -64,13 +65,4 @@ pub(crate) fn second_opinion(command: &mut Command, input: &str) -> Option<Strin
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     Some(String::from_utf8(output.stdout).unwrap())
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn skip(why: &str) {
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "{why}"
-    );
-    eprintln!("skipped: {why}");
 }

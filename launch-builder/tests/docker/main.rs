@@ -12,6 +12,8 @@ mod generated;
 mod project;
 mod reached;
 mod session;
+#[path = "../context/skip.rs"]
+mod skip;
 mod wheel;
 
 macro_rules! conforms {

@@ -13,6 +13,9 @@ import stat
 import sys
 import zlib
 
+sys.dont_write_bytecode = True
+from paths import below  # noqa: E402
+
 BLOCK = 512
 MODIFIED = 315_619_200  # 1980-01-02
 LARGEST = 0o77777777777
@@ -114,12 +117,7 @@ def pieces(root, paths):
 
 def main(root):
     root = os.fsencode(root)
-    paths = []
-    for directory, directories, files in os.walk(root):
-        here = os.path.relpath(directory, root)
-        for name in directories + files:
-            paths.append(name if here == b"." else here + b"/" + name)
-    made = list(pieces(root, sorted(paths)))
+    made = list(pieces(root, below(root)))
     tar = hashlib.sha256(b"".join(made)).hexdigest()
     print(json.dumps({"tar": f"sha256:{tar}", "pieces": [len(piece) for piece in made]}))
 

@@ -13,6 +13,9 @@ import stat
 import sys
 from urllib.parse import unquote_to_bytes
 
+sys.dont_write_bytecode = True
+from paths import below  # noqa: E402
+
 
 def sha256(data):
     return hashlib.sha256(data).hexdigest().encode()
@@ -35,13 +38,8 @@ def record(root, path):
 
 def digest(root, rules=(), left_out=()):
     root = os.fsencode(root)
-    paths = []
-    for directory, directories, files in os.walk(root):
-        here = os.path.relpath(directory, root)
-        for name in directories + files:
-            paths.append(name if here == b"." else here + b"/" + name)
     left_out = set(left_out)
-    kept = sorted(path for path in paths if path not in left_out)
+    kept = [path for path in below(root) if path not in left_out]
     effective = b"".join(rule + b"\n" for rule in [b"**/.git", *rules])
     header = b"launch-context 1\nrules " + sha256(effective) + b"\n"
     return "sha256:" + sha256(header + b"".join(record(root, p) for p in kept)).decode()

@@ -31,6 +31,9 @@ pub struct ObservabilityConfig {
     /// absent.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub address: Option<SocketAddr>,
+    /// How the agent's log is written: `text` or `json` (`text` if absent).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<LogFormat>"))]
+    pub log_format: Option<LogFormat>,
     /// How much of the output of one job is kept, in MiB: the newest (100 if absent).
     #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Whole>"))]
     pub job_log_mib: Option<u64>,
@@ -43,16 +46,35 @@ pub struct ObservabilityConfig {
     pub job_logs_days: Option<u64>,
 }
 
-const KEYS: &[&str] = &["address", "job-log-mib", "job-logs-mib", "job-logs-days"];
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+const KEYS: &[&str] = &[
+    "address",
+    "log-format",
+    "job-log-mib",
+    "job-logs-mib",
+    "job-logs-days",
+];
 
 impl ObservabilityConfig {
     pub(super) fn read(value: Option<&Value>, problems: &mut Problems) -> Self {
         let block = Fields::open(value, "observability", KEYS, Unknown::Error, problems);
         Self {
             address: address(&block, problems),
-            job_log_mib: positive(&block, "job-log-mib", problems),
-            job_logs_mib: positive(&block, "job-logs-mib", problems),
-            job_logs_days: positive(&block, "job-logs-days", problems),
+            log_format: log_format(&block, problems),
+            job_log_mib: block.at_least(1, "job-log-mib", problems),
+            job_logs_mib: block.at_least(1, "job-logs-mib", problems),
+            job_logs_days: block.at_least(1, "job-logs-days", problems),
         }
     }
 }
@@ -68,13 +90,10 @@ fn address(block: &Fields<'_>, problems: &mut Problems) -> Option<SocketAddr> {
     address
 }
 
-/// A number of something of which there must be some.
-fn positive(block: &Fields<'_>, key: &str, problems: &mut Problems) -> Option<u64> {
-    let given = block.integer(key, problems)?;
-    let number = u64::try_from(given).ok().filter(|number| *number > 0);
-    if number.is_none() {
-        let message = format!("`{given}` is not 1 or more");
-        problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
-    }
-    number
+fn log_format(block: &Fields<'_>, problems: &mut Problems) -> Option<LogFormat> {
+    let word = block.one_of("log-format", &["text", "json"], problems)?;
+    Some(match word {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{AgentConfig, INHERITED};
+use crate::environment::{Ambient, Block, BlockError, Blocks, Setup};
+use crate::load::{Problem, ProblemKind, Report};
 use crate::yaml::Spans;
 
 /// Where a value came from.
@@ -114,6 +116,41 @@ impl Resolved {
             "queues": config.get("queues"),
             "config": config,
         })
+    }
+
+    /// What `environment`, `registry` and `builder` mean together, which is what an agent
+    /// goes by. Whether there are credentials is found out when they are needed.
+    ///
+    /// # Errors
+    /// A [`Report`] of the first thing that is wrong.
+    pub fn setup(&self) -> Result<Setup, Report> {
+        let mut ambient = Ambient::default();
+        ambient
+            .gcp_project
+            .clone_from(&self.config.environment.project);
+        let raw = Value::Object(self.raw.clone());
+        Setup::read(&Blocks::of_agent(&raw), &ambient).map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &BlockError) -> Report {
+        let source = std::error::Error::source(error);
+        let message = match source {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        let path = match error.block() {
+            Block::Configuration => "",
+            block => block.as_str(),
+        };
+        let problem = Problem::new(ProblemKind::Value, path, message);
+        let problem = match error.hint() {
+            Some(hint) => problem.with_hint(hint),
+            None => problem,
+        };
+        match &self.file {
+            Some((name, spans)) => Report::new(name, "", vec![problem], spans),
+            None => Report::new("environment", "", vec![problem], &Spans::default()),
+        }
     }
 
     /// Where the value at a path came from, such as `builder.type`; a value that nobody

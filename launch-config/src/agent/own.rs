@@ -47,6 +47,13 @@ pub struct BackendConfig {
     #[serde(serialize_with = "seconds")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<f64>"))]
     pub poll_interval: Option<Duration>,
+    /// SQLite, PostgreSQL: how many days an ended job is remembered (30 if absent).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Whole>"))]
+    pub keep_days: Option<u64>,
+    /// SQLite, PostgreSQL: how many ended jobs are remembered at most, the newest (without
+    /// a limit if absent).
+    #[cfg_attr(feature = "schema", schemars(with = "Option<super::schema::Whole>"))]
+    pub keep_jobs: Option<u64>,
 }
 
 /// The queues there are.
@@ -183,8 +190,8 @@ impl RetryConfig {
             }
         }
         Self {
-            preemptions: count(&block, "preemptions", problems),
-            failures: count(&block, "failures", problems),
+            preemptions: block.at_least(0, "preemptions", problems),
+            failures: block.at_least(0, "failures", problems),
             reasons,
             wait: time(&block, "wait", problems),
             longest_wait: time(&block, "longest-wait", problems),
@@ -201,11 +208,19 @@ const BACKEND: &[&str] = &[
     "api-key-file",
     "identity-token-file",
     "poll-interval",
+    "keep-days",
+    "keep-jobs",
 ];
 const RETRY: &[&str] = &["preemptions", "failures", "reasons", "wait", "longest-wait"];
 const JOURNAL: &[&str] = &["path"];
 
 impl BackendConfig {
+    /// How long an ended job is remembered, if the file says it.
+    pub fn retention(&self) -> Option<Duration> {
+        let days = self.keep_days?;
+        Some(Duration::from_secs(days.saturating_mul(24 * 60 * 60)))
+    }
+
     pub(super) fn read(value: Option<&Value>, problems: &mut Problems) -> Self {
         let block = Fields::open(value, "backend", BACKEND, Unknown::Error, problems);
         let kind = block.one_of("type", &["sqlite", "postgres", "wandb"], problems);
@@ -224,6 +239,8 @@ impl BackendConfig {
                 .text("identity-token-file", problems)
                 .map(PathBuf::from),
             poll_interval: time(&block, "poll-interval", problems),
+            keep_days: block.at_least(1, "keep-days", problems),
+            keep_jobs: block.at_least(1, "keep-jobs", problems),
         };
         // A path alone has always been the embedded queue's.
         let is_path = block.given().all(|key| key == "path");
@@ -247,8 +264,8 @@ impl BackendConfig {
 /// The keys of one backend mean nothing to another.
 fn foreign_keys(kind: BackendKind, block: &Fields<'_>, problems: &mut Problems) {
     let own: &[&str] = match kind {
-        BackendKind::Sqlite => &["type", "path"],
-        BackendKind::Postgres => &["type", "url", "url-file"],
+        BackendKind::Sqlite => &["type", "path", "keep-days", "keep-jobs"],
+        BackendKind::Postgres => &["type", "url", "url-file", "keep-days", "keep-jobs"],
         BackendKind::Wandb => &[
             "type",
             "base-url",
@@ -278,17 +295,6 @@ fn url(
         problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
     }
     parsed.map(RedactedUrl::new)
-}
-
-/// A number of times.
-fn count(block: &Fields<'_>, key: &'static str, problems: &mut Problems) -> Option<u32> {
-    let number = block.integer(key, problems)?;
-    let count = u32::try_from(number).ok();
-    if count.is_none() {
-        let message = format!("expected 0 or more, found {number}");
-        problems.push(Problem::new(ProblemKind::Value, &block.at(key), message));
-    }
-    count
 }
 
 /// Seconds, with or without a fraction; not 0, which would be no pause at all.

@@ -71,6 +71,13 @@ fn what_could_not_work_is_refused() {
             "backend: {type: sqlite, api-key-file: /x}",
             "backend.api-key-file",
         ),
+        ("backend: {type: sqlite, keep-days: 0}", "backend.keep-days"),
+        (
+            "backend: {type: postgres, url: 'postgres://h/d', keep-jobs: all}",
+            "backend.keep-jobs",
+        ),
+        ("backend: {type: wandb, keep-days: 7}", "backend.keep-days"),
+        ("backend: {keep-days: 7}", "backend"),
         ("retry: {failures: -1}", "retry.failures"),
         ("retry: {reasons: [los]}", "retry.reasons[0]"),
         ("retry: {wait: soon}", "retry.wait"),
@@ -80,6 +87,10 @@ fn what_could_not_work_is_refused() {
         ),
         ("journal: {file: x}", "journal.file"),
         ("observability: {address: here}", "observability.address"),
+        (
+            "observability: {log-format: xml}",
+            "observability.log-format",
+        ),
         (
             "observability: {job-log-mib: 0}",
             "observability.job-log-mib",
@@ -106,6 +117,8 @@ fn what_the_documentation_shows_works() {
         "queue: one",
         "secure_mode: 'on'\nmax_jobs: 2.0\nmax_schedulers: '4'",
         "backend: {path: /var/lib/queue.db}",
+        "backend: {type: sqlite, keep-days: 7, keep-jobs: '1000'}",
+        "observability: {log-format: json}",
     ] {
         assert_eq!(warnings(text).problems, [], "{text}");
     }

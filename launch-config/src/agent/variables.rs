@@ -4,6 +4,7 @@
 //! job asks for by a macro are another matter: [`crate::macros`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -80,7 +81,16 @@ pub const ALL: &[Variable] = &[
         "WANDB__EXTRA_HTTP_HEADERS",
         "headers of every request to W&B, as JSON",
     ),
-    secret("WANDB__PROXIES", "proxies by scheme, as JSON"),
+    secret(
+        "WANDB__PROXIES",
+        "proxies to W&B by scheme (`https`, `http`, `all`), as JSON",
+    ),
+    secret("WANDB_HTTPS_PROXY", "the proxy to W&B over https"),
+    secret("WANDB_HTTP_PROXY", "the proxy to W&B over http"),
+    secret("HTTPS_PROXY", "the proxy for https, of every program"),
+    secret("HTTP_PROXY", "the proxy for http, of every program"),
+    secret("ALL_PROXY", "the proxy for both, of every program"),
+    open("NO_PROXY", "the hosts that are reached without these three"),
     open(
         "WANDB_USERNAME",
         "the user on whose behalf requests are made",
@@ -90,6 +100,12 @@ pub const ALL: &[Variable] = &[
         "WANDB_INSECURE_DISABLE_SSL",
         "whether certificates of W&B are not checked",
     ),
+    open(
+        "REQUESTS_CA_BUNDLE",
+        "authorities to trust for W&B beside the system's, in PEM",
+    ),
+    open("SSL_CERT_FILE", "the system's authorities, in PEM"),
+    open("SSL_CERT_DIR", "a directory of these"),
     open(
         "WANDB_RELEASE_NAME",
         "the Helm release, whose secret holds the key",
@@ -145,7 +161,7 @@ pub struct Variables {
     pub http_timeout: Option<Duration>,
     /// Headers of every request to W&B.
     pub headers: BTreeMap<String, Secret>,
-    /// Proxies by scheme; their URLs may hold passwords.
+    /// Proxies to W&B by scheme (`https`, `http`, `all`); their URLs may hold passwords.
     pub proxies: BTreeMap<String, Secret>,
     /// The user on whose behalf requests are made.
     pub username: Option<String>,
@@ -153,6 +169,10 @@ pub struct Variables {
     pub user_email: Option<String>,
     /// Whether certificates of W&B are not checked.
     pub is_insecure: bool,
+    /// Authorities to trust for W&B beside the system's: a file, or a directory.
+    pub authorities: Option<PathBuf>,
+    /// Where tokens that were exchanged are kept, if something is said.
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// How long a run may take to start, if nothing is said.
@@ -182,10 +202,12 @@ impl Variables {
             agent_version: version.filter(|version| version != IMAGE_NAME),
             http_timeout: reader.seconds("WANDB_HTTP_TIMEOUT"),
             headers: reader.texts("WANDB__EXTRA_HTTP_HEADERS"),
-            proxies: reader.texts("WANDB__PROXIES"),
+            proxies: reader.proxies(),
             username: reader.text("WANDB_USERNAME"),
             user_email: reader.text("WANDB_USER_EMAIL"),
             is_insecure: reader.flag("WANDB_INSECURE_DISABLE_SSL"),
+            authorities: reader.text("REQUESTS_CA_BUNDLE").map(PathBuf::from),
+            credentials_file: reader.text("WANDB_CREDENTIALS_FILE").map(PathBuf::from),
         };
         if reader.problems.is_empty() {
             return Ok(variables);
@@ -279,6 +301,17 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
+    /// Those of the mapping; a variable of its own beats it.
+    fn proxies(&mut self) -> BTreeMap<String, Secret> {
+        let mut proxies = self.texts("WANDB__PROXIES");
+        for (scheme, name) in [("https", "WANDB_HTTPS_PROXY"), ("http", "WANDB_HTTP_PROXY")] {
+            if let Some(url) = self.text(name) {
+                proxies.insert(scheme.to_owned(), Secret::new(url));
+            }
+        }
+        proxies
+    }
+
     fn flag(&mut self, name: &str) -> bool {
         let Some(text) = self.text(name) else {
             return false;
@@ -314,8 +347,15 @@ mod tests {
             ("WANDB_HTTP_TIMEOUT", "7"),
             ("WANDB__EXTRA_HTTP_HEADERS", "{\"x-team\": \"planted\"}"),
             ("WANDB_INSECURE_DISABLE_SSL", "True"),
+            ("WANDB__PROXIES", "{\"http\": \"a\", \"https\": \"b\"}"),
+            ("WANDB_HTTPS_PROXY", "http://u:planted@proxy"),
         ])
         .unwrap();
+        assert_eq!(variables.proxies["http"].expose(), "a");
+        assert_eq!(
+            variables.proxies["https"].expose(),
+            "http://u:planted@proxy"
+        );
         assert_eq!(variables.start_timeout, Some(Duration::from_millis(12_500)));
         assert_eq!(variables.reported_version(), COMPATIBLE_VERSION);
         assert_eq!(variables.headers["x-team"].expose(), "planted");

@@ -54,42 +54,50 @@ pub struct BuilderSetup {
     pub pushes_to: Registry,
     /// Whether that is a destination of its own.
     has_destination: bool,
+    /// Whether the block names the builder.
+    is_chosen: bool,
 }
 
 impl BuilderSetup {
-    /// Reads a `builder` block. Without one, Docker builds if it is there.
+    /// Reads a `builder` block. Without a type, Docker builds if it is there.
     ///
     /// # Errors
-    /// A type that is missing or unknown, a destination or a store that is none.
+    /// A type that is unknown, a destination or a store that is none.
     pub fn read(
         block: Option<&Value>,
         registry: &Registry,
         ambient: &Ambient,
     ) -> Result<Self, BlockError> {
         let Some(fields) = Fields::open(Block::Builder, block)? else {
-            let docker = Builder::Docker { platform: None };
-            let builder = if ambient.docker {
-                docker
-            } else {
-                Builder::Noop
-            };
-            return Ok(Self::at(builder, None, registry));
+            let builder = Builder::Docker { platform: None };
+            return Ok(Self::at(builder.or_noop(ambient), None, registry));
         };
-        let no_type = || BlockError::NoType(Block::Builder);
-        let (builder, destination) = match fields.text("type")?.ok_or_else(no_type)? {
-            "docker" => {
-                let platform = fields.given("platform")?.map(str::to_owned);
-                (Builder::Docker { platform }, fields.given("destination")?)
-            }
-            "kaniko" => {
+        let chosen = fields.text("type")?;
+        let docker = |platform: Option<&str>| Builder::Docker {
+            platform: platform.map(str::to_owned),
+        };
+        let (builder, destination) = match chosen {
+            None => (
+                docker(fields.given("platform")?).or_noop(ambient),
+                destination(fields)?,
+            ),
+            Some("docker") => (docker(fields.given("platform")?), destination(fields)?),
+            Some("kaniko") => {
                 let kaniko = Box::new(Kaniko::read(fields)?);
-                (Builder::Kaniko(kaniko), fields.text("destination")?)
+                let destination = fields.text("destination")?;
+                (
+                    Builder::Kaniko(kaniko),
+                    destination.or(fields.given("uri")?),
+                )
             }
-            "noop" => (Builder::Noop, None),
-            other => return Err(BlockError::UnknownType(Block::Builder, other.to_owned())),
+            Some("noop") => (Builder::Noop, None),
+            Some(other) => return Err(BlockError::UnknownType(Block::Builder, other.to_owned())),
         };
         let destination = destination.map(|text| Registry::of_destination(text, ambient));
-        Ok(Self::at(builder, destination.transpose()?, registry))
+        Ok(Self {
+            is_chosen: chosen.is_some(),
+            ..Self::at(builder, destination.transpose()?, registry)
+        })
     }
 
     fn at(builder: Builder, destination: Option<Registry>, registry: &Registry) -> Self {
@@ -97,7 +105,13 @@ impl BuilderSetup {
             builder,
             has_destination: destination.is_some(),
             pushes_to: destination.unwrap_or_else(|| registry.clone()),
+            is_chosen: false,
         }
+    }
+
+    /// The builder, if the block names it; else whoever builds decides when it builds.
+    pub fn chosen(&self) -> Option<&Builder> {
+        self.is_chosen.then_some(&self.builder)
     }
 
     /// Whether Docker pushes elsewhere than the `registry` block says; Kaniko's
@@ -105,6 +119,18 @@ impl BuilderSetup {
     pub(super) fn overrides_registry(&self) -> bool {
         self.has_destination && matches!(self.builder, Builder::Docker { .. })
     }
+}
+
+impl Builder {
+    /// The same, if the machine has it.
+    fn or_noop(self, ambient: &Ambient) -> Self {
+        if ambient.docker { self } else { Self::Noop }
+    }
+}
+
+/// `destination`, or `uri`, as the documentation's sample for Google Cloud has it.
+fn destination(fields: Fields<'_>) -> Result<Option<&str>, BlockError> {
+    Ok(fields.given("destination")?.or(fields.given("uri")?))
 }
 
 impl Kaniko {

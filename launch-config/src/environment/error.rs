@@ -130,7 +130,6 @@ impl BlockError {
             Self::Address(_, _, error) => Some(error.hint()),
             Self::Store(error) => Some(error.hint()),
             Self::NoType(Block::Environment) => Some("the types are aws, gcp and azure"),
-            Self::NoType(Block::Builder) => Some("the types are docker, kaniko and noop"),
             Self::Mixed(_) => Some("give `uri` alone"),
             _ => None,
         }

@@ -39,6 +39,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A text, if it is there and not empty; digits may be a number to YAML.
+    pub(crate) fn number_or_text(&self, key: &'static str) -> Result<Option<String>, BlockError> {
+        match self.get(key) {
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            _ => Ok(self.given(key)?.map(str::to_owned)),
+        }
+    }
+
     /// A text that is there and not empty.
     pub(crate) fn required(&self, key: &'static str) -> Result<&'a str, BlockError> {
         self.given(key)?.ok_or(BlockError::Missing(self.block, key))

@@ -72,7 +72,6 @@ fn what_is_wrong_is_told_with_its_block() {
             json!({"registry": {"type": "gcr", "uri": "us-docker.pkg.dev/p/r/i", "region": "us"}}),
             Block::Registry,
         ),
-        (json!({"builder": {"platform": "x"}}), Block::Builder),
         (json!({"builder": {"type": "podman"}}), Block::Builder),
         (
             json!({"builder": {"type": "kaniko", "build-context-store": null}}),

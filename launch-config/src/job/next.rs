@@ -37,7 +37,7 @@ pub enum Next {
     },
     /// Start a process on the agent's machine.
     Process {
-        /// The program and all its arguments.
+        /// The program and all its arguments; nothing where the code says itself what runs.
         command: Vec<String>,
     },
 }
@@ -93,7 +93,15 @@ impl Found<'_> {
             return Err(RefuseProject::ImageAsProcess(image.clone()));
         }
         let entry = given.or(parts.entry_point.as_ref());
-        let entry = entry.ok_or(RefuseProject::NoEntryPoint)?;
+        let Some(entry) = entry else {
+            // As with an image of it, code that nobody named a command for is looked into.
+            return match parts.source {
+                ProjectSource::Code => Ok(Next::Process {
+                    command: Vec::new(),
+                }),
+                _ => Err(RefuseProject::NoEntryPoint),
+            };
+        };
         let scheduler = parts.source == ProjectSource::Scheduler;
         if scheduler && !self.spec.starts_scheduler() {
             return Err(RefuseProject::NotAScheduler(entry.clone()));

@@ -284,6 +284,15 @@ mod tests {
     }
 
     #[test]
+    fn code_says_itself_what_runs_as_a_process_too() {
+        for resource in ["local-process", "local-container"] {
+            let spec = json!({"uri": "/srv/code", "resource": resource});
+            let project = project(&spec, None, CanBuild::Yes).unwrap();
+            assert_eq!(project.source, ProjectSource::Code);
+        }
+    }
+
+    #[test]
     fn only_a_schedulers_arguments_lose_their_quotes() {
         let overrides = json!({"entry_point": ["wandb", "scheduler", "s"], "args": ["--queue", "'q'", "\"p\"", "'"]});
         let spec = json!({"uri": "placeholder-uri-scheduler", "resource": "local-process", "overrides": overrides});

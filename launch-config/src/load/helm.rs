@@ -57,10 +57,19 @@ fn shift(problems: &mut [Problem], values: &str, inner: &str, place: Option<Plac
 
 type Read = Result<Checked<crate::agent::Resolved>, Report>;
 
+/// The settings, unless an agent would not start with them.
 fn parts(read: Read) -> (Option<AgentConfig>, Vec<Problem>) {
-    match read {
-        Ok(checked) => (Some(checked.value.config), checked.warnings.problems),
-        Err(report) => (None, report.problems),
+    let checked = match read {
+        Ok(checked) => checked,
+        Err(report) => return (None, report.problems),
+    };
+    let mut problems = checked.warnings.problems;
+    match checked.value.setup() {
+        Ok(_) => (Some(checked.value.config), problems),
+        Err(report) => {
+            problems.extend(report.problems);
+            (None, problems)
+        }
     }
 }
 
@@ -143,5 +152,12 @@ mod tests {
         let checked = helm_values("values.yaml", text).unwrap();
         assert_eq!(checked.value.max_jobs, Some(3));
         assert!(helm_values("values.yaml", "agent: {}\n").is_err());
+        let together = "launchConfig: |\n  queues: [a]\n  registry: {type: ecr}\n";
+        let report = helm_values("values.yaml", together).unwrap_err();
+        let found = report.problems.last().unwrap();
+        assert_eq!(
+            (found.path.as_str(), found.line),
+            ("launchConfig.registry", Some(3))
+        );
     }
 }

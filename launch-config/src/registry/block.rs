@@ -49,7 +49,7 @@ impl Registry {
         };
         match fields.text("type")? {
             None | Some("local") => Ok(Self::Local),
-            Some("ecr") => ecr(fields),
+            Some("ecr") => ecr(fields, ambient),
             Some("gcr") => {
                 let registry = artifact_registry(fields, ambient)?;
                 let missing = BlockError::NoCredentials(Block::Registry, Cloud::Gcp);
@@ -115,20 +115,22 @@ fn address(
 }
 
 /// An address alone, or its parts; the repository goes by either of its two keys.
-fn ecr(fields: Fields<'_>) -> Result<Registry, BlockError> {
+fn ecr(fields: Fields<'_>, ambient: &Ambient) -> Result<Registry, BlockError> {
     fields.only(ECR)?;
     if let Some(text) = fields.given("uri")? {
         alone(fields, &["account_id", "region", "repo_name", "repository"])?;
         return address(text, "ecr", |uri| matches!(uri, RegistryUri::Ecr(_)));
     }
-    let account = fields.required("account_id")?;
-    let region = fields.required("region")?;
+    let account = fields.number_or_text("account_id")?;
+    let account = account.ok_or(BlockError::Missing(Block::Registry, "account_id"))?;
+    let region = fields.given("region")?.or(ambient.region.as_deref());
+    let region = region.ok_or(BlockError::Missing(Block::Registry, "region"))?;
     let repository = match (fields.given("repository")?, fields.given("repo_name")?) {
         (Some(one), Some(other)) if one != other => return Err(BlockError::Parts),
         (Some(name), _) | (None, Some(name)) => name,
         (None, None) => return Err(BlockError::Missing(Block::Registry, "repository")),
     };
-    let parts = Ecr::of_parts(account, region, repository).ok_or(BlockError::Parts)?;
+    let parts = Ecr::of_parts(&account, region, repository).ok_or(BlockError::Parts)?;
     Ok(Registry::of_uri(RegistryUri::Ecr(parts)))
 }
 

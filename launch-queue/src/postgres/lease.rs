@@ -23,6 +23,14 @@ const PRUNE: &str = "DELETE FROM launch.jobs WHERE seq IN (
         WHERE state = 'ended' AND ended_at <= launch.moment($1) - $2::bigint
         ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
 
+/// The oldest beyond so many newer ones, and one more.
+const SURPLUS: &str = "DELETE FROM launch.jobs WHERE seq IN (
+        SELECT seq FROM launch.jobs
+        WHERE state = 'ended' AND ended_at < (
+            SELECT ended_at FROM launch.jobs WHERE state = 'ended'
+            ORDER BY ended_at DESC LIMIT 1 OFFSET $1)
+        ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
 /// A job that was taken, as its columns hold it.
 pub(super) struct Taken {
     job: StoredJob,
@@ -78,13 +86,23 @@ pub(super) async fn prune(session: &Session, age: Duration, limit: usize) -> Res
         .await
 }
 
+async fn prune_step(session: &Session, pruning: &Pruning) -> Result<u64, Failure> {
+    let old = prune(session, pruning.retention(), PRUNE_AT_ONCE).await?;
+    let Some(newer) = pruning.newer() else {
+        return Ok(old);
+    };
+    let limit = i64::try_from(PRUNE_AT_ONCE).unwrap_or(i64::MAX);
+    let surplus = session.execute(SURPLUS, &[&newer, &limit]).await?;
+    Ok(old + surplus)
+}
+
 /// Forgets old jobs, if it is time. A failure is no failure of the lease beside it, and
 /// comes again with the next step.
 pub(super) async fn prune_now_and_then(session: &Session, pruning: &Pruning) {
     if !pruning.is_time() {
         return;
     }
-    match prune(session, pruning.retention(), PRUNE_AT_ONCE).await {
+    match prune_step(session, pruning).await {
         Ok(jobs) => pruning.pruned(jobs),
         Err(error) => tracing::warn!(%error, "old jobs were not forgotten"),
     }

@@ -20,6 +20,9 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// How long ended jobs are kept: 30 days.
     pub retention: Duration,
+    /// How many of them are kept at most, at least one: without a limit. What ended in the
+    /// same millisecond as the last of them is kept, too.
+    pub most_ended: Option<u64>,
 }
 
 impl Default for PostgresOptions {
@@ -31,6 +34,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(15),
             statement_timeout: Duration::from_secs(30),
             retention: Duration::from_hours(30 * 24),
+            most_ended: None,
         }
     }
 }
@@ -75,6 +79,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Sets how many ended jobs are kept at most.
+    #[must_use]
+    pub fn with_most_ended(mut self, jobs: Option<u64>) -> Self {
+        self.most_ended = jobs;
         self
     }
 

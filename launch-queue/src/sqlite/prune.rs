@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::failure::Failure;
 use super::record::signed;
@@ -11,6 +11,10 @@ use crate::clock::deadline_ms;
 /// The oldest first, by the index of what has ended.
 const OLD: &str = "SELECT seq FROM jobs WHERE state = 'ended' AND ended_at <= ?1
     ORDER BY ended_at LIMIT ?2";
+
+/// The end of the oldest job that is kept, if there are so many newer ones.
+const LAST_KEPT: &str = "SELECT ended_at FROM jobs WHERE state = 'ended'
+    ORDER BY ended_at DESC LIMIT 1 OFFSET ?1";
 
 const FORGET: [&str; 3] = [
     "DELETE FROM reports WHERE job = ?1",
@@ -27,10 +31,21 @@ pub(super) fn prune(
     now_ms: u64,
 ) -> Result<u64, Failure> {
     let before = now_ms.saturating_sub(deadline_ms(0, age));
+    forget(tx, signed(before), limit)
+}
+
+/// Forgets up to `limit` of the jobs that ended before so many newer ones, and one more.
+pub(super) fn surplus(tx: &Transaction<'_>, newer: i64, limit: usize) -> Result<u64, Failure> {
+    let mut statement = tx.prepare_cached(LAST_KEPT)?;
+    let last: Option<i64> = statement.query_row([newer], |row| row.get(0)).optional()?;
+    last.map_or(Ok(0), |last| forget(tx, last - 1, limit))
+}
+
+fn forget(tx: &Transaction<'_>, until_ms: i64, limit: usize) -> Result<u64, Failure> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let old: Vec<i64> = tx
         .prepare_cached(OLD)?
-        .query_map(params![signed(before), limit], |row| row.get(0))?
+        .query_map(params![until_ms, limit], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for seq in &old {
         for sql in FORGET {

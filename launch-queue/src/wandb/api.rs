@@ -1,13 +1,9 @@
 //! One GraphQL endpoint: how often it is asked, and what an answer means.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response};
-use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -15,6 +11,7 @@ use super::access::{Access, Credential};
 use super::failure::Failure;
 use super::operations::{Operation, VIEWER};
 use super::options::WandbOptions;
+use super::transport::client;
 use super::weather::Weather;
 use crate::clock::Clock;
 
@@ -48,15 +45,15 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn new(options: WandbOptions) -> Result<Self, Failure> {
-        let http = client()?
+        let http = client(&options)?
             .timeout(options.request_timeout)
             .redirect(reqwest::redirect::Policy::none());
-        let files = client()?.read_timeout(FILE_PAUSE);
+        let files = client(&options)?.read_timeout(FILE_PAUSE);
         let setup = |error: reqwest::Error| Failure::Setup(error.without_url().to_string());
         Ok(Self {
             http: http.build().map_err(setup)?,
             files: files.build().map_err(setup)?,
-            access: Access::new(options.identity.clone()),
+            access: Access::new(&options),
             weather: Weather::default(),
             turns: Semaphore::new(AT_ONCE),
             entity: OnceCell::new(),
@@ -184,7 +181,7 @@ impl Api {
 
     /// An address below the server's.
     pub(super) fn at(&self, path: &str) -> Result<String, Failure> {
-        let base = self.options.base_url.as_str().trim_end_matches('/');
+        let base = self.options.server();
         if self.options.base_url.scheme() == "http" || self.options.base_url.scheme() == "https" {
             return Ok(format!("{base}/{path}"));
         }
@@ -211,20 +208,6 @@ impl Api {
         }
         Ok(self.credential().await?.sign(self.with_headers(request)))
     }
-}
-
-fn client() -> Result<reqwest::ClientBuilder, Failure> {
-    let provider = Arc::new(ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|error| Failure::Setup(error.to_string()))?
-        .with_no_client_auth();
-    let agent = concat!("W&B Internal Client launch-", env!("CARGO_PKG_VERSION"));
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .connect_timeout(Duration::from_secs(20))
-        .user_agent(agent))
 }
 
 /// The `data` of a GraphQL answer, if it holds no errors.

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::WandbQueue;
 use super::api::Api;
 use super::failure::Failure;
-use super::operations::{ARTIFACT, ARTIFACT_BY_ID, FILE_URLS, MANIFEST};
+use super::operations::{ARTIFACT, ARTIFACT_BY_ID, ARTIFACT_NAME, FILE_URLS, MANIFEST};
 use crate::error::Error;
 
 /// So many addresses come with one answer.
@@ -128,6 +128,22 @@ impl WandbQueue {
         }))
     }
 
+    /// The whole name of an artifact, `entity/project/name:vN`, as programs of W&B take it;
+    /// nothing if there is none.
+    ///
+    /// # Errors
+    /// As [`artifact`](Self::artifact).
+    pub async fn artifact_name(&self, reference: &ArtifactRef) -> Result<Option<String>, Error> {
+        let id = match reference {
+            ArtifactRef::Name(name) => return Ok(Some(name.to_string())),
+            ArtifactRef::Id(id) => id,
+            _ => return Ok(None),
+        };
+        let data = self.api.call(&ARTIFACT_NAME, json!({"id": id})).await;
+        let data = data.map_err(|failure| self.outward(failure, "look an artifact up"))?;
+        Ok(qualified(&data["artifact"]))
+    }
+
     async fn look_up(&self, reference: &ArtifactRef) -> Result<Value, Failure> {
         match reference {
             ArtifactRef::Id(id) => {
@@ -215,6 +231,15 @@ impl WandbQueue {
             }));
         }
     }
+}
+
+fn qualified(artifact: &Value) -> Option<String> {
+    let sequence = &artifact["artifactSequence"];
+    let project = &sequence["project"];
+    let entity = project["entity"]["name"].as_str()?;
+    let (project, name) = (project["name"].as_str()?, sequence["name"].as_str()?);
+    let version = artifact["versionIndex"].as_u64()?;
+    Some(format!("{entity}/{project}/{name}:v{version}"))
 }
 
 async fn get(api: &Api, url: &str, offset: u64) -> Result<Response, Failure> {

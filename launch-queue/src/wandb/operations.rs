@@ -195,6 +195,17 @@ pub(super) const ITEM_PRIORITY: Operation = repeatable(
     }",
 );
 
+/// What was pushed; not every server tells it.
+pub(super) const ITEM_SPEC: Operation = repeatable(
+    "GetRunQueueItemSpec",
+    "query GetRunQueueItemSpec($projectName: String!, $entityName: String!,
+            $runQueue: String!, $itemId: ID!) {
+        project(name: $projectName, entityName: $entityName) {
+            runQueue(name: $runQueue) { runQueueItem(id: $itemId) { id runSpec } }
+        }
+    }",
+);
+
 pub(super) const VIEWER: Operation =
     repeatable("Viewer", "query Viewer { viewer { id entity username } }");
 
@@ -286,6 +297,15 @@ pub(super) const ARTIFACT_BY_ID: Operation = repeatable(
     "ArtifactByID",
     "query ArtifactByID($id: ID!) {
         artifact(id: $id) { id state versionIndex artifactType { name } }
+    }",
+);
+
+pub(super) const ARTIFACT_NAME: Operation = repeatable(
+    "ArtifactName",
+    "query ArtifactName($id: ID!) {
+        artifact(id: $id) {
+            versionIndex artifactSequence { name project { name entity { name } } }
+        }
     }",
 );
 

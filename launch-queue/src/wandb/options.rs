@@ -1,5 +1,6 @@
 //! Which server, as whom.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,16 @@ pub struct WandbOptions {
     pub user: (String, String),
     /// More headers of every request.
     pub headers: Vec<(String, Secret)>,
+    /// Proxies by the scheme of what is asked for: `https`, `http`, or `all`. For a scheme
+    /// without one, what the environment says to every program counts.
+    pub proxies: BTreeMap<String, Secret>,
+    /// Certificates of authorities to trust beside the system's: a file in PEM, or a
+    /// directory of such.
+    pub authorities: Option<PathBuf>,
+    /// Whether the server's certificate is taken whatever it says.
+    pub is_insecure: bool,
+    /// Where tokens that were exchanged are kept for other processes, as W&B's library does.
+    pub token_cache: Option<PathBuf>,
     /// Where the agent's id and the items in hand are written down, so that they are known
     /// after a crash. Processes may share it.
     pub directory: Option<PathBuf>,
@@ -88,6 +99,10 @@ impl WandbOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             user: Default::default(),
             headers: Vec::new(),
+            proxies: BTreeMap::new(),
+            authorities: None,
+            is_insecure: false,
+            token_cache: None,
             directory: None,
             poll_interval: Duration::from_secs(10),
             request_timeout: Duration::from_secs(20),
@@ -136,6 +151,40 @@ impl WandbOptions {
     pub fn with_headers(mut self, headers: Vec<(String, Secret)>) -> Self {
         self.headers = headers;
         self
+    }
+
+    /// Reaches the server through proxies, by scheme.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: BTreeMap<String, Secret>) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Trusts more authorities than the system does.
+    #[must_use]
+    pub fn with_authorities(mut self, path: impl Into<PathBuf>) -> Self {
+        self.authorities = Some(path.into());
+        self
+    }
+
+    /// Says whether the server's certificate is taken whatever it says: whoever is between
+    /// can then read and change everything, keys included.
+    #[must_use]
+    pub fn with_insecure(mut self, is_insecure: bool) -> Self {
+        self.is_insecure = is_insecure;
+        self
+    }
+
+    /// Keeps exchanged tokens in a file.
+    #[must_use]
+    pub fn with_token_cache(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token_cache = Some(path.into());
+        self
+    }
+
+    /// The server's address without a slash at its end.
+    pub(super) fn server(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
     }
 
     /// Writes the agent's id and the items in hand down in a directory.

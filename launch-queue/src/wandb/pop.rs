@@ -183,7 +183,7 @@ impl WandbQueue {
 }
 
 /// A spec arrives as an object or as the text of one.
-fn spec(value: &Value) -> Value {
+pub(super) fn spec(value: &Value) -> Value {
     match value.as_str() {
         Some(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
         None => value.clone(),

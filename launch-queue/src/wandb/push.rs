@@ -4,11 +4,12 @@ use launch_config::id::JobId;
 use serde_json::{Value, json};
 
 use super::WandbQueue;
-use super::admin;
+use super::admin::{self, Listed};
 use super::api::Api;
 use super::failure::Failure;
 use super::item::{Item, job_id};
-use super::operations::{ITEM_PRIORITY, PUSH, PUSH_BY_ID, push as document};
+use super::operations::{ITEM_PRIORITY, ITEM_SPEC, PUSH, PUSH_BY_ID, push as document};
+use super::pop::spec;
 use crate::error::Error;
 use crate::job::{EnqueueRequest, Priority};
 
@@ -112,12 +113,10 @@ impl WandbQueue {
         let api = &self.api;
         let there = admin::items(api, &item.queue).await?;
         if let Some(before) = &item.before_requeue {
-            let run = item.run_id();
-            let is_new = |listed: &admin::Listed| !before.contains(&listed.id);
-            let is_ours =
-                |listed: &admin::Listed| listed.run.as_deref().is_none_or(|named| named == run);
-            if there.iter().any(|listed| is_new(listed) && is_ours(listed)) {
-                return Ok(());
+            for listed in there.iter().filter(|listed| !before.contains(&listed.id)) {
+                if is_pushed(api, &item, listed).await? {
+                    return Ok(());
+                }
             }
         } else {
             item.before_requeue = Some(there.into_iter().map(|listed| listed.id).collect());
@@ -151,6 +150,45 @@ impl WandbQueue {
     }
 }
 
+/// Whether an item that came into the queue is what was pushed again: its spec tells. Where
+/// the server shows none, an item of our run is, and so is one that no agent has yet: a run
+/// that is done twice is worse than one that somebody has to push by hand.
+async fn is_pushed(api: &Api, item: &Item, listed: &Listed) -> Result<bool, Failure> {
+    if listed
+        .run
+        .as_deref()
+        .is_some_and(|run| run != item.run_id())
+    {
+        return Ok(false);
+    }
+    let data = match api
+        .call(&ITEM_SPEC, about(api, item, &listed.id).await?)
+        .await
+    {
+        Err(failure) if failure.is_refusal() => Value::Null,
+        answer => answer?,
+    };
+    let shown = spec(&data["project"]["runQueue"]["runQueueItem"]["runSpec"]);
+    if shown.is_null() {
+        tracing::debug!(item = listed.id, "the server shows no specs of items");
+        return Ok(true);
+    }
+    let pushed = resumed(item);
+    Ok(["run_id", "_resume_count"]
+        .iter()
+        .all(|key| shown[key] == pushed[key]))
+}
+
+/// The variables of a question about an item of the same queue.
+async fn about(api: &Api, item: &Item, id: &str) -> Result<Value, Failure> {
+    Ok(json!({
+        "projectName": api.options().project,
+        "entityName": api.entity().await?,
+        "runQueue": item.queue,
+        "itemId": id,
+    }))
+}
+
 /// The spec for the run to go on.
 fn resumed(item: &Item) -> Value {
     let mut spec = item.spec.clone();
@@ -164,13 +202,10 @@ fn resumed(item: &Item) -> Value {
 
 /// The priority of an item, if the server tells it; the ordinary one needs no word.
 async fn priority(api: &Api, item: &Item) -> Result<Option<Priority>, Failure> {
-    let variables = json!({
-        "projectName": api.options().project,
-        "entityName": api.entity().await?,
-        "runQueue": item.queue,
-        "itemId": item.id,
-    });
-    let data = match api.call(&ITEM_PRIORITY, variables).await {
+    let data = match api
+        .call(&ITEM_PRIORITY, about(api, item, &item.id).await?)
+        .await
+    {
         Err(failure) if failure.is_refusal() => return Ok(None),
         answer => answer?,
     };

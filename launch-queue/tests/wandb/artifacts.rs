@@ -35,6 +35,13 @@ async fn files_of_artifacts_are_read_from_any_offset() {
         }
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }
+    let name = queue.artifact_name(&named("team/proj/job:v1")).await;
+    assert_eq!(name.unwrap().as_deref(), Some("team/proj/job:v1"));
+    server.state().artifact_of("Q29kZQ==", "code", &files);
+    let name = queue.artifact_name(&named("_id/Q29kZQ==")).await.unwrap();
+    assert_eq!(name.as_deref(), Some("team/models/code-Q29kZQ:v3"));
+    let none = queue.artifact_name(&named("_id/QQ")).await.unwrap();
+    assert_eq!(none, None);
     let none = queue.artifact_file(&job, "none", 0).await.unwrap();
     assert!(none.is_none());
     let none = queue.artifact(&named("team/proj/other:v1")).await.unwrap();

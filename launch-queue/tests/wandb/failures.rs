@@ -125,3 +125,45 @@ async fn a_requeue_whose_answer_is_lost_makes_one_item() {
         assert_eq!(server.state().items.len(), 2, "{fault:?}");
     }
 }
+
+/// What others push meanwhile is told from what was pushed again: the job is neither lost
+/// nor doubled.
+#[tokio::test]
+async fn a_requeue_is_told_from_what_others_push_meanwhile() {
+    for (fault, is_there) in [(Fault::LostAnswer, true), (Fault::Reset, false)] {
+        let server = Server::start().await;
+        let queue = connect(options(&server).with_patience(Duration::ZERO));
+        server.state().put("first", spec());
+        let held = lease(&queue).await;
+        queue.renew(&held.hold, TTL).await.unwrap();
+        server.state().fault_at = Some(("pushToRunQueueByName".to_owned(), fault));
+        queue.requeue(&held.hold, Duration::ZERO).await.unwrap_err();
+        let run = held.job.spec["run_id"].clone();
+        let ours = || {
+            let state = server.state();
+            let items = state.items.values();
+            items
+                .filter(|item| item.state == "PENDING" && item.spec["run_id"] == run)
+                .count()
+        };
+        assert_eq!(ours(), usize::from(is_there));
+        server.state().put("first", spec());
+        queue.requeue(&held.hold, Duration::ZERO).await.unwrap();
+        assert_eq!((ours(), server.state().items.len()), (1, 3), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_shows_no_specs_gets_no_second_item() {
+    let server = Server::start().await;
+    server.state().hides_specs = true;
+    let queue = connect(options(&server).with_patience(Duration::ZERO));
+    server.state().put("first", spec());
+    let held = lease(&queue).await;
+    queue.renew(&held.hold, TTL).await.unwrap();
+    let fault = ("pushToRunQueueByName".to_owned(), Fault::LostAnswer);
+    server.state().fault_at = Some(fault);
+    queue.requeue(&held.hold, Duration::ZERO).await.unwrap_err();
+    queue.requeue(&held.hold, Duration::ZERO).await.unwrap();
+    assert_eq!(server.state().items.len(), 2);
+}

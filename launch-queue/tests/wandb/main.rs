@@ -3,6 +3,7 @@
 mod artifacts;
 mod failures;
 mod outage;
+mod reaching;
 #[allow(
     dead_code,
     unused_imports,

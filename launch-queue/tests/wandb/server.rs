@@ -129,6 +129,7 @@ impl Server {
     fn fault(&self, request: &Request) -> (Option<Fault>, Duration) {
         let mut state = self.state();
         state.requests += 1;
+        state.paths.push(request.path.clone());
         let body = String::from_utf8_lossy(&request.body);
         let is_due = |(operation, _): &mut (String, Fault)| {
             body.contains(&format!("\"operationName\":\"{operation}\""))

@@ -61,6 +61,10 @@ pub(super) const CATEGORY: Category = Category {
             explains: refuses_stores,
         },
         Improvement {
+            id: "builders-choose-themselves",
+            explains: chooses_a_builder,
+        },
+        Improvement {
             id: "regions-are-named",
             explains: wants_regions,
         },
@@ -243,13 +247,15 @@ fn keeps_tags_apart(case: &Case, answer: &Answer) -> bool {
 /// The original refuses every ECR block without an address.
 fn makes_ecr_of_parts(case: &Case, answer: &Answer) -> bool {
     let block = block(case, "registry");
-    let given = |key: &str| block[key].as_str().is_some_and(|text| !text.is_empty());
+    let text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let given = |key: &str| text(&block[key]);
+    let around = self::block(case, "environment");
     let repository = given("repository") || given("repo_name");
     case.output["stage"] == "registry"
         && block["type"] == "ecr"
         && block["uri"].is_null()
-        && given("account_id")
-        && given("region")
+        && (given("account_id") || block["account_id"].is_number())
+        && (given("region") || text(&around["region"]))
         && repository
         && answer
             .accepted()
@@ -286,7 +292,18 @@ fn refuses_stores(case: &Case, answer: &Answer) -> bool {
             || store.starts_with("https://") && !store.contains(".blob.core."))
 }
 
-/// A region that is null is none, whatever text it could be turned into.
+/// The original refuses a block without a type; ours builds as if there were none.
+fn chooses_a_builder(case: &Case, answer: &Answer) -> bool {
+    let kind = answer
+        .accepted()
+        .map(|ours| ours["builder"]["kind"].clone());
+    case.error.is_some()
+        && case.output["stage"] == "builder"
+        && block(case, "builder")["type"].is_null()
+        && kind.is_some_and(|kind| kind == "docker" || kind == "noop")
+}
+
+/// A region that is no text is none, whatever text it could be turned into.
 fn wants_regions(case: &Case, answer: &Answer) -> bool {
     let environment = block(case, "environment");
     case.error.is_none()

@@ -67,7 +67,7 @@ fn region(input: &Value) -> Result<String, String> {
     let block = Some(block).filter(|block| !block.is_null());
     let environment = Environment::read(block, &ambient).map_err(|error| error.to_string())?;
     let of_file = match &environment {
-        Environment::Aws { region } => Some(region.clone()),
+        Environment::Aws { region } => region.clone(),
         _ => None,
     };
     let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];

@@ -1,6 +1,6 @@
 //! Whose credentials of the clouds are used.
 
-use launch_config::agent::EnvironmentKind;
+use launch_config::environment::Environment;
 use launch_registry::credentials::Cloud;
 
 use super::{Finding, PATIENCE};
@@ -19,15 +19,20 @@ pub(super) async fn identities(app: &App) -> Vec<Finding> {
 
 /// By the registry pushed to, the store of contexts, or the environment.
 fn is_configured(app: &App, cloud: Cloud) -> bool {
-    let config = &app.settings.config;
-    let environment = match config.environment.kind {
-        Some(EnvironmentKind::Aws) => Some(Cloud::Aws),
-        Some(EnvironmentKind::Gcp) => Some(Cloud::Gcp),
-        Some(EnvironmentKind::Azure) => Some(Cloud::Azure),
+    let settings = &app.settings;
+    let environment = match settings.setup.environment {
+        Environment::Aws { .. } => Some(Cloud::Aws),
+        Environment::Gcp { .. } => Some(Cloud::Gcp),
+        Environment::Azure => Some(Cloud::Azure),
         _ => None,
     };
-    let registry = config.destination().and_then(Cloud::of_image);
-    let store = config.builder.kaniko.build_context_store.as_deref();
+    let registry = settings.destination().and_then(Cloud::of_image);
+    let store = settings
+        .config
+        .builder
+        .kaniko
+        .build_context_store
+        .as_deref();
     [environment, registry, store.and_then(of_store)].contains(&Some(cloud))
 }
 
