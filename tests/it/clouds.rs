@@ -1,15 +1,16 @@
 //! Jobs of managed services, through the whole program. The services are stand-ins.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use launch_tests::running::Running;
 use launch_tests::{Agent, eventually, root, signal, skip};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A stand-in that runs until it is dropped.
-struct StandIn(Child, String);
+struct StandIn(Running, String);
 
 impl StandIn {
     fn start(name: &str) -> Option<Self> {
@@ -19,23 +20,16 @@ impl StandIn {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::piped())
             .spawn();
-        let Ok(mut child) = child else {
+        let Ok(child) = child else {
             skip("no `python3` to run a stand-in with");
             return None;
         };
+        let mut child = Running::from(child);
         let mut port = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut port).unwrap();
         let url = format!("http://127.0.0.1:{}", port.trim());
         Some(Self(child, url))
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
