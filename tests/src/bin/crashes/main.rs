@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! cargo build -p launch-agent --features postgres,failpoints,kubernetes,wandb
-//! cargo run -p launch-tests --bin crashes -- [--runner RUNNER]… [--queue QUEUE]… [JOBS [KILLS]]
+//! cargo run -p launch-tests --bin crashes -- \
+//!     [--runner RUNNER]… [--queue QUEUE]… [--at PLACE]… [JOBS [KILLS]]
 //! ```
 //!
 //! RUNNER is `process`, `docker` or `kubernetes`, QUEUE is `sqlite`, `postgres` or `wandb`, a
 //! stand-in of W&B's server; without them, all that are there. Each kill at a place is that
-//! of an agent with one job; KILLS random ones fall on an agent with JOBS jobs. Every job
+//! of an agent with one job; KILLS `random` ones fall on an agent with JOBS jobs. Every job
 //! ends with a code of its own, and its starts are counted by somebody other than the agent,
 //! so that one that is lost, runs twice or ends as another shows.
 //!
@@ -35,7 +36,7 @@ use self::queue::Queue;
 use self::runner::Runner;
 
 /// The places, in the order in which a job comes by them.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "leased",
     "journalled",
     "fetched",
@@ -46,7 +47,11 @@ const PLACES: [&str; 10] = [
     "watched",
     "finished",
     "cleaned",
+    RANDOM,
 ];
+
+/// The place that is none: any moment.
+const RANDOM: &str = "random";
 
 /// What became of the jobs of one row.
 #[derive(Debug, Default)]
@@ -56,7 +61,7 @@ struct Row {
     lost: usize,
     twice: usize,
     wrong: usize,
-    /// From each kill to the line that says the job is taken up.
+    /// From each kill that left something in flight to the line that says it is taken up.
     adopted: Vec<Duration>,
 }
 
@@ -65,6 +70,7 @@ struct Row {
 struct Wanted {
     runners: Vec<String>,
     queues: Vec<String>,
+    places: Vec<String>,
     numbers: Vec<usize>,
 }
 
@@ -75,11 +81,13 @@ impl Wanted {
             match word.as_str() {
                 "--runner" => wanted.runners.extend(words.next()),
                 "--queue" => wanted.queues.extend(words.next()),
+                "--at" => wanted.places.extend(words.next()),
                 number => wanted.numbers.push(number.parse().expect("a number")),
             }
         }
         wanted.runners = known(wanted.runners, &runner::NAMES);
         wanted.queues = known(wanted.queues, &queue::NAMES);
+        wanted.places = known(wanted.places, &PLACES);
         wanted
     }
 }
@@ -97,33 +105,24 @@ fn known(named: Vec<String>, all: &[&str]) -> Vec<String> {
 
 fn main() {
     let wanted = Wanted::read(std::env::args().skip(1));
-    let runners: Vec<Runner> = wanted
-        .runners
-        .iter()
-        .filter_map(|name| Runner::find(name))
-        .collect();
-    let queues: Vec<Queue> = wanted
-        .queues
-        .iter()
-        .filter_map(|name| Queue::find(name))
-        .collect();
+    let runners = wanted.runners.iter().filter_map(|name| Runner::find(name));
+    let runners: Vec<Runner> = runners.collect();
+    let queues = wanted.queues.iter().filter_map(|name| Queue::find(name));
+    let queues: Vec<Queue> = queues.collect();
     println!(
-        "runner      queue     killed at    kills  jobs  lost  twice  wrong  adopted after, median / most"
+        "runner      queue     killed at    kills  jobs  lost  twice  wrong  adopted  after, median / most"
     );
     for runner in &runners {
         let number = |index: usize, default| *wanted.numbers.get(index).unwrap_or(&default);
         let (jobs, kills) = (number(0, runner.jobs()), number(1, 25));
         for queue in &queues {
-            for place in PLACES {
-                show(
-                    runner,
-                    queue,
-                    place,
-                    &rounds::at_place(runner, queue, place),
-                );
+            for place in &wanted.places {
+                let row = match place.as_str() {
+                    RANDOM => rounds::at_random(runner, queue, jobs, kills),
+                    place => rounds::at_place(runner, queue, place),
+                };
+                show(runner, queue, place, &row);
             }
-            let row = rounds::at_random(runner, queue, jobs, kills);
-            show(runner, queue, "random", &row);
         }
     }
 }
@@ -132,19 +131,20 @@ fn show(runner: &Runner, queue: &Queue, place: &str, row: &Row) {
     let mut times = row.adopted.clone();
     times.sort();
     let at = |index: usize| times.get(index).map_or(0, Duration::as_millis);
-    let adopted = if times.is_empty() {
+    let after = if times.is_empty() {
         "nothing was left to adopt".to_owned()
     } else {
         format!("{} / {} ms", at(times.len() / 2), at(times.len() - 1))
     };
     println!(
-        "{:<10}  {:<8}  {place:<11}  {:>5}  {:>4}  {:>4}  {:>5}  {:>5}  {adopted}",
+        "{:<10}  {:<8}  {place:<11}  {:>5}  {:>4}  {:>4}  {:>5}  {:>5}  {:>7}  {after}",
         runner.name(),
         queue.name(),
         row.kills,
         row.jobs,
         row.lost,
         row.twice,
-        row.wrong
+        row.wrong,
+        times.len()
     );
 }

@@ -15,7 +15,7 @@ use crate::runner::Runner;
 
 /// Run → its starts; what a start is called keeps it from being counted twice.
 #[derive(Debug, Default, Clone)]
-struct Seen(Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>);
+pub(crate) struct Seen(Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>);
 
 impl Seen {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<String>>> {

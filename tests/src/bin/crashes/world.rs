@@ -56,7 +56,10 @@ impl World {
         } else {
             String::new()
         };
-        let script = format!("sh -c '{note}{said}sleep 0.3; exit {code}'");
+        // Some last longer than their agent.
+        let tenths = 3 + code % 5 * 4;
+        let (whole, tenths) = (tenths / 10, tenths % 10);
+        let script = format!("sh -c '{note}{said}sleep {whole}.{tenths}; exit {code}'");
         let source = self.runner.source(&self.agent, self.starts.namespace());
         let mut args = self.store.place();
         args.extend(source.iter().map(String::as_str));
