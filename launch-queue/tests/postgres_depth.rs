@@ -28,9 +28,10 @@ fn fill(schema: &str) -> String {
 }
 
 async fn lease(queue: &PostgresQueue) {
-    let (queues, worker) = (vec!["q".parse().unwrap()], "w".parse().unwrap());
+    let queues = vec!["q".parse().expect("a queue name")];
+    let worker = "w".parse().expect("a worker name");
     let ask = LeaseRequest::new(queues, worker, Duration::from_mins(1));
-    let lease = queue.lease(ask).await.unwrap();
+    let lease = queue.lease(ask).await.expect("lease");
     assert!(lease.is_some(), "a job waits");
 }
 
