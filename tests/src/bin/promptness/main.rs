@@ -90,7 +90,7 @@ fn kinds(is_wanted: impl Fn(&str) -> bool) -> Vec<Kind> {
         .filter(|name| is_wanted(name))
         .and_then(|_| kubeconfig())
     {
-        more(Place::Pod(Pods::open(&file)));
+        more(Place::Pod(Box::new(Pods::open(&file))));
     }
     kinds
 }

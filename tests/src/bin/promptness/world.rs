@@ -21,7 +21,7 @@ pub(crate) const SAYS: &str =
 pub(crate) enum Place {
     Process,
     Container,
-    Pod(Pods),
+    Pod(Box<Pods>),
 }
 
 impl Place {
@@ -114,13 +114,13 @@ impl World {
     /// From the moment the queue has a job to its first line, and to the start of its
     /// container as the engine tells it.
     pub(crate) fn one_by_one(&self, jobs: u64) -> (Vec<f64>, Vec<f64>) {
-        let (mut begun, mut started) = (Vec::new(), Vec::new());
+        let (mut spoken, mut started) = (Vec::new(), Vec::new());
         for _ in 0..jobs {
             let id = self.submit();
             let (began, _) = self.times(&id);
             let record = self.agent.job(&self.queue, &id);
             let submitted = record["enqueued_at_ms"].as_f64().expect("a time") / 1000.0;
-            begun.push(began - submitted);
+            spoken.push(began - submitted);
             eventually("the agent is idle", Duration::from_mins(1), || {
                 (self.agent.job(&self.queue, &id)["state"] == "ended").then_some(())
             });
@@ -129,7 +129,7 @@ impl World {
                 started.push(moments.first().expect("it was started") - submitted);
             }
         }
-        (begun, started)
+        (spoken, started)
     }
 
     /// From the last line of each job to the first of the next one.
