@@ -52,6 +52,18 @@ impl Server {
         PostgresQueue::connect_with(&Secret::new(self.url.clone()), options).await
     }
 
+    /// The number that a query answers, asked by somebody who passes by.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let (client, connection) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls)
+            .await
+            .expect("connect");
+        let work = async { client.query_one(sql, &[]).await.expect("ask").get(0) };
+        tokio::select! {
+            number = work => number,
+            ended = connection => panic!("the connection ended: {ended:?}"),
+        }
+    }
+
     /// Runs statements as somebody who passes by with `psql`.
     pub(crate) async fn run(&self, sql: &str) {
         let (client, connection) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls)

@@ -1,15 +1,19 @@
 //! Jobs of managed services, through the whole program. The services are stand-ins.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use launch_tests::running::Running;
 use launch_tests::{Agent, eventually, root, signal, skip};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A stand-in that runs until it is dropped.
-struct StandIn(Child, String);
+struct StandIn {
+    url: String,
+    _program: Running,
+}
 
 impl StandIn {
     fn start(name: &str) -> Option<Self> {
@@ -19,23 +23,19 @@ impl StandIn {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::piped())
             .spawn();
-        let Ok(mut child) = child else {
+        let Ok(child) = child else {
             skip("no `python3` to run a stand-in with");
             return None;
         };
+        let mut child = Running::from(child);
         let mut port = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut port).unwrap();
         let url = format!("http://127.0.0.1:{}", port.trim());
-        Some(Self(child, url))
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        Some(Self {
+            url,
+            _program: child,
+        })
     }
 }
 
@@ -80,7 +80,7 @@ fn a_training_job_outlives_its_agent() {
         return;
     };
     let agent = Agent::new()
-        .env("AWS_ENDPOINT_URL", &service.1)
+        .env("AWS_ENDPOINT_URL", &service.url)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "key")
         .env("AWS_SECRET_ACCESS_KEY", "stand-in-secret");
@@ -109,13 +109,13 @@ fn a_custom_job_outlives_its_agent() {
     let key = agent.dir("key").join("key.json");
     let credentials = json!({
         "type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
-        "token_uri": format!("{}/token", service.1), "quota_project_id": "team",
+        "token_uri": format!("{}/token", service.url), "quota_project_id": "team",
     });
     fs_err::write(&key, credentials.to_string()).unwrap();
     let agent = agent
         .env("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap())
         .env("GOOGLE_CLOUD_REGION", "europe-west4")
-        .env("LAUNCH_VERTEX_ENDPOINT", &service.1);
+        .env("LAUNCH_VERTEX_ENDPOINT", &service.url);
     if !has(&agent, "vertex") {
         return;
     }

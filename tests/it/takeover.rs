@@ -2,9 +2,9 @@
 //! as the queue can tell.
 
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
+use launch_tests::running::Running;
 use launch_tests::{Agent, eventually, page, series, signal};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -32,7 +32,7 @@ fn pair(name: &str) -> Option<Pair> {
     let text = format!(
         "backend: {{type: postgres, url: '{url}'}}\nobservability: {{address: '127.0.0.1:0'}}\n"
     );
-    fs_err::write(&config, text).unwrap();
+    fs_err::write(&config, &text).unwrap();
     let starts = first.dir("out").join("starts");
     let main = format!(
         "import os, time\nfile = {:?}\nopen(file, 'a').write(f'{{os.getpid()}}\\n')\n\
@@ -43,9 +43,7 @@ fn pair(name: &str) -> Option<Pair> {
     let queue = format!("{name}-{}", std::process::id());
     // `submit` reads the default agent file of its home.
     for agent in [&first, &second] {
-        let home = agent.state().with_file_name(".config/wandb");
-        fs_err::create_dir_all(&home).unwrap();
-        fs_err::copy(&config, home.join("launch-config.yaml")).unwrap();
+        agent.configure(&text);
     }
     let id = first.submit(&["-q", &queue, &project]);
     Some(Pair {
@@ -59,7 +57,7 @@ fn pair(name: &str) -> Option<Pair> {
 }
 
 impl Pair {
-    fn run(&self, agent: &Agent) -> Child {
+    fn run(&self, agent: &Agent) -> Running {
         let config = self.config.display().to_string();
         agent.start(&["run", "-q", &self.queue, "-c", &config, "--grace", "1"])
     }
@@ -110,7 +108,7 @@ fn is_running(process: &Path) -> bool {
     state.is_some_and(|state| state != 'Z')
 }
 
-fn end(mut child: Child) {
+fn end(mut child: Running) {
     signal(&child, Signal::TERM);
     child.wait().unwrap();
 }

@@ -14,13 +14,12 @@ mod reaching;
 mod server;
 mod sweeps;
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::Duration;
 
+use launch_tests::running::Running;
 use launch_tests::{Agent, collect, eventually, signal};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use server::{Server, State};
 use tokio::runtime::Runtime;
@@ -55,23 +54,7 @@ struct World {
     agent: Agent,
     server: Server,
     notes: PathBuf,
-    /// The agents that were started.
-    pids: RefCell<Vec<u32>>,
     _runtime: Runtime,
-}
-
-impl Drop for World {
-    /// A test that fails leaves no agent behind.
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            return;
-        }
-        for pid in self.pids.borrow().iter() {
-            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
-            // Most are gone, and waited for.
-            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
-        }
-    }
 }
 
 impl World {
@@ -93,7 +76,6 @@ impl World {
             agent,
             server,
             notes,
-            pids: RefCell::default(),
             _runtime: runtime,
         }
     }
@@ -124,16 +106,14 @@ impl World {
         file.display().to_string()
     }
 
-    fn start(&self) -> Child {
+    fn start(&self) -> Running {
         self.start_with("", &[])
     }
 
     /// An agent with more in its file and on its command line.
-    fn start_with(&self, more: &str, flags: &[&str]) -> Child {
+    fn start_with(&self, more: &str, flags: &[&str]) -> Running {
         let config = self.config(more);
-        let child = self.agent.start(&[&["run", "-c", &config], flags].concat());
-        self.pids.borrow_mut().push(child.id());
-        child
+        self.agent.start(&[&["run", "-c", &config], flags].concat())
     }
 
     /// A spec whose process is this program.
@@ -185,7 +165,7 @@ impl World {
     }
 }
 
-fn kill(child: &mut Child) {
+fn kill(child: &mut Running) {
     signal(child, Signal::KILL);
     child.wait().unwrap();
 }

@@ -2,6 +2,8 @@
 //! own, and the compatibility [`vectors`].
 
 pub mod cluster;
+pub mod engine;
+pub mod running;
 pub mod vectors;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::running::Running;
 
 /// A state directory and the program to use it with.
 #[derive(Debug)]
@@ -227,14 +231,14 @@ impl Agent {
             .into()
     }
 
-    /// Starts a command.
+    /// Starts a command, which ends with what is answered.
     ///
     /// # Panics
     /// If it cannot be started.
-    pub fn start(&self, args: &[&str]) -> Child {
+    pub fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("the program starts")
+        command.spawn().expect("the program starts").into()
     }
 
     /// Submits a job and answers its id.
@@ -328,12 +332,9 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
 ///
 /// # Panics
 /// If it does not end within a minute.
-pub fn collect(mut child: Child) -> Said {
+pub fn collect(mut child: Running) -> Said {
     eventually("the program ends", Duration::from_mins(1), || {
         child.try_wait().expect("a child can be waited for")
     });
-    child
-        .wait_with_output()
-        .expect("its output can be read")
-        .into()
+    child.output().into()
 }

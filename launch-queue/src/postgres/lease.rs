@@ -18,9 +18,11 @@ const LEASE: &str = "SELECT lease.*,
         (SELECT enqueued_at FROM launch.jobs WHERE jobs.id = lease.id), launch.moment($5)
     FROM launch.lease($1, $2, $3, $4, $5) AS lease";
 
+/// The moment is asked for once, by itself: compared with each job, it would be no bound of an
+/// index, and all that have ended would be read.
 const PRUNE: &str = "DELETE FROM launch.jobs WHERE seq IN (
         SELECT seq FROM launch.jobs
-        WHERE state = 'ended' AND ended_at <= launch.moment($1) - $2::bigint
+        WHERE state = 'ended' AND ended_at <= (SELECT launch.moment($1) - $2::bigint)
         ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
 
 /// The oldest beyond so many newer ones, and one more.

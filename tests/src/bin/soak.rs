@@ -10,11 +10,10 @@
 #![expect(clippy::print_stdout, reason = "its table is its purpose")]
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use launch_tests::engine::Starts;
 use launch_tests::{Agent, eventually, signal};
 use rustix::process::Signal;
 
@@ -28,7 +27,7 @@ fn main() {
     };
     let (jobs, slots, kills) = (number(1, 100), number(2, 8), number(3, 0));
     let agent = Agent::with_docker();
-    let starts = watch_starts(&agent);
+    let starts = Starts::watch(&agent);
     // Every job has an end of its own, so that a mixed-up outcome shows.
     let expected: BTreeMap<String, u64> =
         (0..jobs).map(|n| (submit(&agent, n % 7), n % 7)).collect();
@@ -84,42 +83,7 @@ fn memory(child: &Child) -> u64 {
         .unwrap_or(0)
 }
 
-type Starts = Arc<Mutex<BTreeMap<String, u64>>>;
-
-/// Counts the starts of this agent's containers, from the engine's events.
-fn watch_starts(agent: &Agent) -> Starts {
-    let label = format!("label=launch.owner={}", agent.state().display());
-    let format = "{{.Actor.Attributes.name}}";
-    let args = [
-        "events",
-        "--filter",
-        &label,
-        "--filter",
-        "event=start",
-        "--format",
-        format,
-    ];
-    let child = Command::new("docker")
-        .args(args)
-        .stdout(Stdio::piped())
-        .spawn();
-    let out = child.expect("the docker program").stdout.expect("a pipe");
-    let starts = Starts::default();
-    let counted = Arc::clone(&starts);
-    std::thread::spawn(move || {
-        for name in std::io::BufReader::new(out).lines().map_while(Result::ok) {
-            *counted
-                .lock()
-                .expect("nobody panics here")
-                .entry(name)
-                .or_default() += 1;
-        }
-    });
-    starts
-}
-
 fn report(agent: &Agent, expected: &BTreeMap<String, u64>, starts: &Starts, kills: u64) {
-    let starts = starts.lock().expect("nobody panics here").clone();
     let (mut lost, mut twice, mut wrong, mut torn) = (0, 0, 0, 0);
     for (id, code) in expected {
         let outcome = agent.job("q", id)["outcome"].clone();
@@ -131,7 +95,7 @@ fn report(agent: &Agent, expected: &BTreeMap<String, u64>, starts: &Starts, kill
         };
         lost += u64::from(outcome.is_null());
         wrong += u64::from(!outcome.is_null() && !ended);
-        twice += u64::from(starts.get(&name).copied().unwrap_or(0) != 1);
+        twice += u64::from(starts.of(&name).len() != 1);
         let log = fs_err::read_to_string(agent.state().join(format!("logs/{name}.log")));
         torn += u64::from(log.unwrap_or_default() != "started\nends\n");
     }

@@ -3,23 +3,24 @@
 //! ```text
 //! cargo build --release -p launch-agent --features postgres
 //! LAUNCH_TEST_PROGRAM=target/release/launch-agent \
-//!     cargo run -p launch-tests --bin throughput -- [JOBS] [DEPTH] [SLOTS] [postgres]
+//!     cargo run -p launch-tests --bin throughput -- [JOBS] [DEPTH] [SLOTS] [QUEUE]
 //! ```
 //!
 //! Runs JOBS jobs from a queue that holds no more, then from one that holds DEPTH more, and
-//! says what a job costs in either: time, processor time of the agent, its peak memory. With
-//! `LAUNCH_TEST_POSTGRES`, the same through PostgreSQL, or only that.
+//! says what a job costs in either: time, processor time of the agent, its peak memory. QUEUE
+//! is `sqlite` or `postgres`, which needs `LAUNCH_TEST_POSTGRES`; without it, both.
 
 #![expect(clippy::print_stdout, reason = "its table is its purpose")]
 
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use launch_tests::running::Running;
 use launch_tests::{Agent, eventually, page, series, signal};
 use rustix::process::Signal;
 
-/// One more or less decides nothing; these are not counted, since the first are slow.
-const WARM_UP: f64 = 100.0;
+/// This share of the jobs is not counted, since the first are slow.
+const WARM_UP: f64 = 0.02;
 
 const ENDED: &str = "launch_jobs_ended_total{queue=\"q\",reason=\"succeeded\"}";
 
@@ -46,8 +47,17 @@ fn main() {
     let (jobs, depth, slots) = (number(1, 5000), number(2, 500_000), number(3, 4));
     println!("queue     more queued  jobs  jobs/s  ms/job  agent's ms/job  peak MiB");
     let only = std::env::args().nth(4);
-    if only.as_deref() != Some("postgres") {
+    let is_wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let names = ["sqlite", "postgres"];
+    assert!(
+        names.into_iter().any(is_wanted),
+        "{only:?} is none of {names:?}"
+    );
+    if is_wanted("sqlite") {
         measure("sqlite", None, jobs, depth, slots);
+    }
+    if !is_wanted("postgres") {
+        return;
     }
     match std::env::var("LAUNCH_TEST_POSTGRES") {
         Ok(url) => measure("postgres", Some(&url), jobs, depth, slots),
@@ -77,28 +87,25 @@ fn measure(name: &str, postgres: Option<&str>, jobs: u64, depth: u64, slots: u64
 
 fn run(postgres: Option<&str>, jobs: u64, more: u64, slots: u64) -> Cost {
     let agent = Agent::new();
-    let file = agent.dir("config").join("launch-config.yaml");
     let backend = match postgres {
         Some(url) => format!("backend: {{type: postgres, url: '{url}'}}\n"),
         None => String::new(),
     };
-    let text = format!("{backend}observability: {{address: '127.0.0.1:0'}}\n");
-    fs_err::write(&file, &text).expect("a file");
-    let home = agent.state().with_file_name(".config/wandb");
-    fs_err::create_dir_all(&home).expect("a directory");
-    fs_err::write(home.join("launch-config.yaml"), &text).expect("a file");
+    agent.configure(&format!(
+        "{backend}observability: {{address: '127.0.0.1:0'}}\n"
+    ));
     if let Some(url) = postgres {
         in_postgres(url, "DROP SCHEMA IF EXISTS launch CASCADE");
     }
     let project = agent.project("p", "");
     agent.submit(&["-q", "q", &project, "-r", "local-process", "-E", "true"]);
     fill(&agent, postgres, jobs + more);
-    let file = file.display().to_string();
     let slots = slots.to_string();
-    let args = ["run", "-q", "q", "-j", &slots, "-c", &file, "--quiet"];
+    let args = ["run", "-q", "q", "-j", &slots, "--quiet"];
     let mut command = agent.command(&args);
     let child = command.stderr(std::process::Stdio::inherit()).spawn();
-    let cost = watch(&agent, child.expect("the program starts"), jobs);
+    let child = Running::from(child.expect("the program starts"));
+    let cost = watch(&agent, child, jobs);
     if let Some(url) = postgres {
         in_postgres(url, "DROP SCHEMA launch CASCADE");
     }
@@ -106,7 +113,8 @@ fn run(postgres: Option<&str>, jobs: u64, more: u64, slots: u64) -> Cost {
 }
 
 /// Copies the one job there is, in statements of the store: enqueueing so many would take
-/// longer than running them.
+/// longer than running them. What the server would do about so many new rows while it is
+/// measured, it does before.
 fn fill(agent: &Agent, postgres: Option<&str>, count: u64) {
     if let Some(url) = postgres {
         return in_postgres(
@@ -117,7 +125,9 @@ fn fill(agent: &Agent, postgres: Option<&str>, count: u64) {
                  INSERT INTO launch.specs (job, spec)
                  SELECT seq, (SELECT spec FROM launch.specs LIMIT 1) FROM launch.jobs
                  WHERE id LIKE 'fill-%';
-                 VACUUM ANALYZE launch.jobs"
+                 VACUUM ANALYZE launch.jobs;
+                 VACUUM ANALYZE launch.specs;
+                 CHECKPOINT"
             ),
         );
     }
@@ -157,7 +167,7 @@ fn in_postgres(url: &str, sql: &str) {
     });
 }
 
-fn watch(agent: &Agent, mut child: Child, jobs: u64) -> Cost {
+fn watch(agent: &Agent, mut child: Running, jobs: u64) -> Cost {
     let address = eventually("the agent answers", Duration::from_mins(1), || {
         let said = agent.say(&["status", "--output", "json"]);
         let address = (said.code == 0).then(|| said.json()[0]["address"].clone())?;
@@ -169,9 +179,14 @@ fn watch(agent: &Agent, mut child: Child, jobs: u64) -> Cost {
             Some(ended()).filter(|ended| *ended >= goal)
         })
     };
-    let first = reached(WARM_UP);
+    let jobs = f64::from(u32::try_from(jobs).unwrap_or(u32::MAX));
+    let first = reached(jobs * WARM_UP);
+    assert!(
+        first < jobs,
+        "{jobs} jobs ended before they could be measured: give more"
+    );
     let (since, used) = (Instant::now(), processor(&child));
-    let last = reached(f64::from(u32::try_from(jobs).unwrap_or(u32::MAX)));
+    let last = reached(jobs);
     let (wall, used) = (since.elapsed(), processor(&child) - used);
     let peak_mib = peak_mib(&child);
     signal(&child, Signal::TERM);
