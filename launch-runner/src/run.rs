@@ -51,7 +51,7 @@ impl RunHandle {
 ///   `log_offset` bytes of output on.
 /// - `cancel` asks nicely, waits for `grace`, then forces; when it returns `Ok`, the run has
 ///   ended or will have within moments. Cancelling an ended run is `Ok`.
-/// - A run ended by `cancel` ends as [`Reason::Cancelled`], whatever code its program left,
+/// - A run ended by `cancel` ends as [`Reason::Cancelled`](launch_config::outcome::Reason::Cancelled), whatever code its program left,
 ///   also for watchers that attach later.
 /// - `clean_up` removes what is left of an ended run; afterwards `attach` answers
 ///   [`Error::Lost`]. Repeating it is `Ok`. Call it when the outcome is safe elsewhere.

@@ -28,7 +28,7 @@ pub struct JobRecord {
     pub cancel_requested: bool,
     /// How it ended.
     pub outcome: Option<Outcome>,
-    /// What workers said of it, oldest first: the newest [`MAX_REPORTS`].
+    /// What workers said of it, oldest first: the newest [`MAX_REPORTS`](super::MAX_REPORTS).
     pub reports: Vec<Report>,
 }
 
