@@ -138,6 +138,34 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_schema_of_the_first_version_is_brought_up_to_date_with_its_jobs() {
+    let Some(server) = common::server() else {
+        return;
+    };
+    let schema = common::fresh_schema();
+    let first = include_str!("../src/postgres/schema/v1.sql");
+    let first = first.replace("launch.", &format!("{schema}."));
+    let before = format!(
+        "CREATE SCHEMA {schema}; {first};
+         CREATE TABLE {schema}.version (
+             version integer NOT NULL,
+             only_row boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (only_row)
+         );
+         INSERT INTO {schema}.version VALUES (1);
+         INSERT INTO {schema}.jobs (id, queue, priority, state, ready, enqueued_at)
+         VALUES ('old', 'q', 2, 'waiting', true, 0);
+         INSERT INTO {schema}.specs (job, spec) SELECT seq, '7' FROM {schema}.jobs"
+    );
+    server.run(&before).await;
+    let queue = server.open(&schema, None).await.unwrap();
+    let version = format!("SELECT version::bigint FROM {schema}.version");
+    assert!(server.number(&version).await > 1);
+    let lease = queue.lease(ask(1)).await.unwrap().expect("the job waits");
+    assert_eq!((lease.hold.job.as_str(), lease.job.spec), ("old", 7.into()));
+    queue.finish(&lease.hold, succeeded()).await.unwrap();
+}
+
+#[tokio::test]
 async fn tables_that_are_gone_are_damage() {
     let Some(server) = common::server() else {
         return;

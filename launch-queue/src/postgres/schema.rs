@@ -8,10 +8,11 @@ use super::statement::in_schema;
 
 /// The steps from an empty schema to today's. A step that was released is never edited; a
 /// change is a new step.
-const MIGRATIONS: [&str; VERSION as usize] = [include_str!("schema/v1.sql")];
+const MIGRATIONS: [&str; VERSION as usize] =
+    [include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
 
 /// The schema version this code writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 const FIND: &str = "SELECT version FROM launch.version";
 

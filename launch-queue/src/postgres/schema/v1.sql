@@ -39,10 +39,8 @@ WITH (
     autovacuum_analyze_scale_factor = 0.02
 );
 
--- What a lease looks at: one seek per queue and priority, whatever else the table holds. No
--- other index has its order, by an expression instead of `seq`: else a planner that does not
--- know which priorities there are reads all jobs by age to find that one has none.
-CREATE INDEX jobs_ready ON launch.jobs (queue, priority, (seq + 0)) WHERE ready;
+-- What a lease looks at: one seek per queue and priority, whatever else the table holds.
+CREATE INDEX jobs_ready ON launch.jobs (queue, priority, seq) WHERE ready;
 
 -- What becomes ready next.
 CREATE INDEX jobs_due ON launch.jobs (due_at) WHERE due_at IS NOT NULL;
@@ -113,7 +111,7 @@ BEGIN
         FOREACH queue_name IN ARRAY open_queues LOOP
             SELECT seq INTO chosen FROM launch.jobs
             WHERE ready AND queue = queue_name AND priority = level
-            ORDER BY seq + 0 LIMIT 1 FOR UPDATE SKIP LOCKED;
+            ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED;
             IF FOUND THEN RETURN chosen; END IF;
         END LOOP;
     END LOOP;
