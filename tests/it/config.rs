@@ -153,6 +153,7 @@ fn an_agent_goes_by_what_its_blocks_mean_together() {
                  registry: {type: ecr, account_id: 123456789012, repository: a/b}\n";
     let file = written(&agent, "parts", parts);
     let said = agent.say(&["doctor", "-c", &file]);
-    let repository = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a/b";
-    assert!(format!("{said:?}").contains(repository), "{said:#?}");
+    // Whether it answers is the network's; that it is asked for is the blocks'.
+    let registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    assert!(said.out.contains(registry), "{said:#?}");
 }
