@@ -1,6 +1,7 @@
 //! The queue of a W&B server, against a stand-in with its rules.
 
 mod artifacts;
+#[cfg(feature = "conformance")]
 mod conformance;
 mod failures;
 mod outage;
