@@ -76,11 +76,13 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let (is_agent, more, of_file) = match &cli.command {
-        Command::Run(run) => (true, run.verbose_too, run.log_format()),
+    let (is_agent, more, run) = match &cli.command {
+        Command::Run(run) => (true, run.verbose_too, Some(run)),
         _ => (false, 0, None),
     };
-    let format = cli.global.log_format.or(of_file);
+    // The file is read for it only where no flag says it.
+    let of_file = || run.and_then(commands::run::Run::log_format);
+    let format = cli.global.log_format.or_else(of_file);
     let format = format.unwrap_or(LogFormat::Text);
     let traces = telemetry::init(&cli.global, format, is_agent, more);
     let printer = Printer::new(&cli.global);

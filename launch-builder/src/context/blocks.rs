@@ -11,7 +11,7 @@ use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use launch_config::image::Digest;
 use libdeflater::crc32;
@@ -101,11 +101,8 @@ impl Blocks {
     /// Whether the last look is some time ago; then it is now.
     fn is_due(&self) -> bool {
         let mark = self.directory.join("looked");
-        let looked = fs_err::metadata(&mark).and_then(|metadata| metadata.modified());
-        let age = looked
-            .ok()
-            .and_then(|looked| now().duration_since(looked).ok());
-        let is_due = age.is_none_or(|age| age.as_secs() > NOTED);
+        let looked = fs_err::metadata(&mark).ok();
+        let is_due = looked.and_then(|looked| age(&looked)).is_none_or(is_long);
         if is_due && let Err(error) = fs_err::write(&mark, LOOKED) {
             tracing::debug!(%error, "cannot note a look at the kept pieces");
         }
@@ -158,11 +155,18 @@ fn read(mut file: &File, piece: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// How long ago a file's time is; none if it is not in the past.
+fn age(metadata: &Metadata) -> Option<Duration> {
+    now().duration_since(metadata.modified().ok()?).ok()
+}
+
+fn is_long(age: Duration) -> bool {
+    age.as_secs() > NOTED
+}
+
 /// Sets the time of the last use.
 fn note_use(file: &File, metadata: &Metadata) {
-    let used = metadata.modified().ok();
-    let age = used.and_then(|used| now().duration_since(used).ok());
-    if age.is_some_and(|age| age.as_secs() > NOTED) {
+    if age(metadata).is_some_and(is_long) {
         // A use that is not noted only makes the piece go sooner.
         let _ = file.set_modified(now());
     }

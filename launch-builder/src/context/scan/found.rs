@@ -43,6 +43,7 @@ pub(super) struct Part {
 /// One thread's search.
 pub(super) struct Found<'a> {
     pub(super) walk: Walk<'a>,
+    shared: &'a Shared,
     verdict: Verdict,
     /// The path of the entry that is looked at, behind that of its directory.
     path: Vec<u8>,
@@ -63,9 +64,10 @@ enum Place<'a> {
 }
 
 impl<'a> Found<'a> {
-    pub(super) fn new(walk: Walk<'a>) -> Self {
+    pub(super) fn new(walk: Walk<'a>, shared: &'a Shared) -> Self {
         Self {
             walk,
+            shared,
             verdict: Verdict::default(),
             path: Vec::new(),
             held: Held::default(),
@@ -87,7 +89,7 @@ impl<'a> Found<'a> {
     }
 
     /// Takes the names of a directory that is what it was.
-    pub(super) fn keep(&mut self, top: &OwnedFd, at: &Waiting, shared: &Shared) -> bool {
+    pub(super) fn keep(&mut self, top: &OwnedFd, at: &Waiting) -> bool {
         let known = self.walk.known;
         let Some(names) = known.names(&at.path) else {
             return false;
@@ -102,19 +104,14 @@ impl<'a> Found<'a> {
             return false;
         }
         for (name, file_type) in names.entries() {
-            self.take(Place::Top(top), at, (name, file_type), shared);
+            self.take(Place::Top(top), at, (name, file_type));
         }
         self.part.kept.push(at.path.clone());
         true
     }
 
     /// Reads a directory, and remembers its names if they hold.
-    pub(super) fn read(
-        &mut self,
-        directory: &OwnedFd,
-        at: &Waiting,
-        shared: &Shared,
-    ) -> io::Result<()> {
+    pub(super) fn read(&mut self, directory: &OwnedFd, at: &Waiting) -> io::Result<()> {
         let known = self.walk.known;
         let began = known.now();
         let mut listed = None;
@@ -128,25 +125,19 @@ impl<'a> Found<'a> {
             if let Some(listed) = &mut listed {
                 listed.add(entry.0, file_type);
             }
-            self.take(Place::Directory(directory), at, entry, shared);
+            self.take(Place::Directory(directory), at, entry);
         })?;
         self.part.read.extend(listed);
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        from: Place<'_>,
-        above: &Waiting,
-        (name, file_type): (&[u8], FileType),
-        shared: &Shared,
-    ) {
+    fn take(&mut self, from: Place<'_>, above: &Waiting, (name, file_type): (&[u8], FileType)) {
         self.go_to(&above.path, name);
         let rules = self.walk.rules;
         let is_out = rules.leave_out(&self.path, &above.inherited, &mut self.verdict);
         if file_type == FileType::Directory {
             if !is_out || rules.reach_below(&self.path) {
-                self.look_into(above, name, is_out, shared.number());
+                self.look_into(above, name, is_out);
             }
             return;
         }
@@ -174,7 +165,8 @@ impl<'a> Found<'a> {
         self.path.extend_from_slice(name);
     }
 
-    fn look_into(&mut self, above: &Waiting, name: &[u8], is_out: bool, number: usize) {
+    fn look_into(&mut self, above: &Waiting, name: &[u8], is_out: bool) {
+        let number = self.shared.number();
         self.held.add_directory(name, number, is_out);
         self.waiting.push(Waiting {
             path: self.path.clone(),

@@ -22,7 +22,7 @@ impl Walk<'_> {
         let shared = Shared::new(threads);
         let run = || {
             let _looking = Looking(&shared);
-            Walker::new(self, root).run(&shared)
+            Walker::new(self, root, &shared).run()
         };
         if threads <= 1 {
             return Ok(Walked::default().with(run()?));
@@ -57,23 +57,28 @@ impl Walked {
 /// One thread.
 struct Walker<'a> {
     root: Root,
+    shared: &'a Shared,
     found: Found<'a>,
 }
 
 impl<'a> Walker<'a> {
-    fn new(walk: Walk<'a>, root: &Root) -> Self {
-        let found = Found::new(walk);
+    fn new(walk: Walk<'a>, root: &Root, shared: &'a Shared) -> Self {
+        let found = Found::new(walk, shared);
         let root = root.clone();
-        Self { root, found }
+        Self {
+            root,
+            shared,
+            found,
+        }
     }
 
-    fn run(mut self, shared: &Shared) -> Result<Part, Error> {
+    fn run(mut self) -> Result<Part, Error> {
         let mut result = Ok(());
-        while let Some(directory) = self.found.waiting.pop().or_else(|| shared.take()) {
+        while let Some(directory) = self.found.waiting.pop().or_else(|| self.shared.take()) {
             // After a failure what is left is only taken away.
             if result.is_ok() {
-                result = self.read(&directory, shared);
-                shared.share(&mut self.found.waiting);
+                result = self.read(&directory);
+                self.shared.share(&mut self.found.waiting);
             } else {
                 self.found.waiting.clear();
             }
@@ -81,14 +86,14 @@ impl<'a> Walker<'a> {
         result.map(|()| self.found.part)
     }
 
-    fn read(&mut self, at: &Waiting, shared: &Shared) -> Result<(), Error> {
-        let Self { root, found } = self;
+    fn read(&mut self, at: &Waiting) -> Result<(), Error> {
+        let Self { root, found, .. } = self;
         found.walk.cancel.check()?;
         found.begin(at);
-        if !found.keep(root.top(), at, shared) {
+        if !found.keep(root.top(), at) {
             let read = root
                 .directory(&at.path)
-                .and_then(|directory| found.read(directory, at, shared));
+                .and_then(|directory| found.read(directory, at));
             read.map_err(|error| root.failed(&at.path, error))?;
         }
         found.end(at);
